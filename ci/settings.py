@@ -1,0 +1,75 @@
+"""Settings that come from the environment: read here once, nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ci.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smtp:
+    """The mail server of the notify stage; the password stays out of every printed form."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str | None
+    sender: str
+    recipients: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Smtp({self.host}:{self.port})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that the environment may tell a run."""
+
+    github: bool
+    brewery_csv: Path | None
+    smtp: Smtp | None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Settings of `environ`; raises UsageError for a value that cannot be meant."""
+        return cls(
+            github=environ.get("GITHUB_ACTIONS") == "true",
+            brewery_csv=_existing_file("BREWERY_CSV", environ),
+            smtp=_smtp(environ),
+        )
+
+
+def _existing_file(name: str, environ: Mapping[str, str]) -> Path | None:
+    value = environ.get(name)
+    if not value:
+        return None
+    path = Path(value).resolve()
+    if not path.is_file():
+        raise UsageError(f"{name} names {value}, which is not a file: correct it or unset it.")
+    return path
+
+
+def _smtp(environ: Mapping[str, str]) -> Smtp | None:
+    """Mail settings, or None unless host, sender and recipients are all given."""
+    host = environ.get("BREWLINE_SMTP_HOST")
+    sender = environ.get("BREWLINE_SMTP_FROM")
+    recipients = tuple(
+        part.strip() for part in environ.get("BREWLINE_SMTP_TO", "").split(",") if part.strip()
+    )
+    if not (host and sender and recipients):
+        return None
+    port = environ.get("BREWLINE_SMTP_PORT") or "587"
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise UsageError(f"BREWLINE_SMTP_PORT is {port!r}: give a port number such as 587.")
+    return Smtp(
+        host=host,
+        port=int(port),
+        user=environ.get("BREWLINE_SMTP_USER") or None,
+        password=environ.get("BREWLINE_SMTP_PASSWORD") or None,
+        sender=sender,
+        recipients=recipients,
+    )

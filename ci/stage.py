@@ -1,0 +1,76 @@
+"""The contract of a stage: a small context in, a result out.
+
+A stage is `async def run(context: Context) -> Result` in `ci/stages/<name>.py`. It writes what it
+wants kept into `context.report`; the runner lists that folder as the stage's artifacts. A failure
+is raised as one of `ci.errors`, after the artifacts have been written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.errors import Failure
+from ci.settings import Settings
+from ci.source import Git
+
+if TYPE_CHECKING:  # the SDK takes most of a second to import, and a plan does not need it
+    import dagger
+
+
+class Status(StrEnum):
+    """How a stage ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """The image that a run is about."""
+
+    reference: str
+    digest: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a stage came to; `cached` is None where nobody can tell."""
+
+    status: Status = Status.PASSED
+    reason: str = ""
+    failure: Failure | None = None
+    seconds: float = 0.0
+    cached: bool | None = None
+    image: Image | None = None
+    artifacts: tuple[str, ...] = ()
+
+
+def skipped(reason: str) -> Result:
+    """The result of a stage that has nothing to do here."""
+    return Result(status=Status.SKIPPED, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """All that a stage gets to know of the run."""
+
+    client: dagger.Client
+    root: Path
+    git: Git
+    settings: Settings
+    reports: Path
+    report: Path
+    say: Callable[[str], None]
+    results: Mapping[str, Result] = field(default_factory=dict)
+    nonce: str = ""
+
+    def source(self, *include: str) -> dagger.Directory:
+        """The part of the repository that matches; each stage names what it needs, no more."""
+        return self.client.host().directory(str(self.root), include=list(include))

@@ -1,0 +1,1 @@
+"""One module for each stage of the drawing, each with `async def run(context) -> Result`."""
