@@ -59,11 +59,13 @@ class Run(Command):
 
     `command` already holds its here documents, ready for the shell. A lone here document that
     begins with `#!` is `script` instead: a file to be made executable and run by the shell;
-    `command` is then None. `mounts` are the texts of `--mount` (see `mounts.parse_mount`).
+    `command` is then None. `mounts` are the texts of `--mount` (see `mounts.parse_mount`),
+    `devices` those of `--device`.
     """
 
     script: Heredoc | None = None
     mounts: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     network: str = "default"
     security: str = "sandbox"
 
