@@ -1,0 +1,1 @@
+"""Open Brewery DB to a bronze, silver and gold lake, without Airflow or CI."""

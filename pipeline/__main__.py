@@ -1,0 +1,86 @@
+"""`python -m pipeline run` and `verify`: the whole data product without an orchestrator."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from pipeline import quality, steps
+from pipeline.errors import DataError, LakeError, PipelineError, UpstreamError, UsageError
+from pipeline.lake import Lake
+
+__all__ = ["main"]
+
+OK, BAD_DATA, USAGE, INFRASTRUCTURE, UPSTREAM, INTERRUPTED = 0, 1, 2, 3, 5, 130
+_EXIT_CODES: dict[type[Exception], int] = {
+    UsageError: USAGE,
+    UpstreamError: UPSTREAM,
+    LakeError: BAD_DATA,
+    OSError: INFRASTRUCTURE,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; prints one JSON object, or one sentence on standard error."""
+    arguments = _parser().parse_args(argv)
+    _log_to_stderr()
+    try:
+        verdict = _run(arguments) if arguments.command == "run" else _verify(arguments)
+    except (PipelineError, OSError) as error:
+        print(f"pipeline: {_sentence(error, arguments.lake)}", file=sys.stderr)
+        return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+    except KeyboardInterrupt:
+        print("pipeline: interrupted; the last committed run is as it was.", file=sys.stderr)
+        return INTERRUPTED
+    print(json.dumps(verdict, ensure_ascii=False))
+    return BAD_DATA if verdict["problems"] else OK
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    run_id = arguments.run_id or f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%fZ}"
+    try:
+        return steps.run(api=arguments.api, lake=arguments.lake, run_id=run_id)
+    except DataError as error:
+        print(f"pipeline: {error}", file=sys.stderr)
+        return dataclasses.asdict(quality.verify(Lake.at(arguments.lake), run_id))
+
+
+def _verify(arguments: argparse.Namespace) -> dict[str, Any]:
+    return dataclasses.asdict(quality.verify(Lake.at(arguments.lake), arguments.run_id))
+
+
+def _sentence(error: Exception, lake: str) -> str:
+    if isinstance(error, OSError):
+        return f"The lake at {lake} cannot be read or written: {error}."
+    return str(error)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", force=True)
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="Open Brewery DB to a bronze, silver and gold lake.",
+        epilog="Exit codes: 0 good, 1 data wrong, 2 usage, 3 lake not writable, 5 source down.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="fetch, clean, count, verify and commit one run")
+    run.add_argument("--api", required=True, help="the API's root, such as http://host:8000")
+    verify = commands.add_parser("verify", help="judge a run that is in the lake")
+    for command, what in ((run, "a name for the run"), (verify, "default: the committed run")):
+        command.add_argument("--lake", required=True, help="path or fsspec URL of the lake")
+        command.add_argument("--run-id", help=what)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Gold: how many breweries of each type there are in each place; equal input gives equal bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.lake import Lake
+from pipeline.silver import read_silver
+
+__all__ = ["FORMATS", "TABLES", "aggregate", "read_gold", "write_gold"]
+
+# Table name and the place that it counts by, coarse to fine.
+TABLES: dict[str, list[str]] = {
+    "breweries_by_state": ["country", "state"],
+    "breweries_by_city": ["country", "state", "city"],
+}
+FORMATS = ("csv", "json", "parquet")
+COUNT = "breweries"
+
+
+def aggregate(silver: Any, place: list[str]) -> pd.DataFrame:
+    """Breweries per type and place, sorted by code point, unknown places last."""
+    keys = [*place, "brewery_type"]
+    counted = silver.group_by(keys, use_threads=False).aggregate([([], "count_all")])
+    frame: pd.DataFrame = counted.rename_columns([*keys, COUNT]).to_pandas(
+        types_mapper={pa.string(): pd.StringDtype("pyarrow")}.get
+    )
+    return frame.sort_values(keys, na_position="last", kind="stable", ignore_index=True)
+
+
+def write_gold(lake: Lake, run_id: str) -> dict[str, int]:
+    """Write each gold table as CSV, JSON and Parquet; returns the rows of each table."""
+    silver = read_silver(lake, run_id, ["country", "state", "city", "brewery_type"])
+    folder = lake.folder("gold", run_id)
+    lake.clear(folder)
+    rows: dict[str, int] = {}
+    for name, place in TABLES.items():
+        frame = aggregate(silver, place)
+        for suffix, data in _encode(frame).items():
+            lake.write(f"{folder}/{name}.{suffix}", data)
+        rows[name] = len(frame)
+    return rows
+
+
+def read_gold(lake: Lake, run_id: str, name: str, suffix: str) -> list[dict[str, Any]]:
+    """The rows of one gold file, alike whatever its format."""
+    data = lake.read(f"{lake.folder('gold', run_id)}/{name}.{suffix}")
+    if suffix == "csv":
+        frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+        return [_from_csv(row) for row in frame.to_dict("records")]
+    rows = json.loads(data) if suffix == "json" else pq.read_table(io.BytesIO(data)).to_pylist()
+    return list(rows)
+
+
+def _from_csv(row: dict[Any, Any]) -> dict[str, Any]:
+    # Silver holds no empty text, so an empty cell is a null and nothing else.
+    return {name: int(value) if name == COUNT else (value or None) for name, value in row.items()}
+
+
+def _encode(frame: pd.DataFrame) -> dict[str, bytes]:
+    records = [_null_safe(record) for record in frame.to_dict("records")]
+    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+    schema = pa.schema(
+        [pa.field(name, pa.int64() if name == COUNT else pa.string()) for name in frame.columns]
+    )
+    sink = io.BytesIO()
+    # Built from the records, not the frame: pandas would write its own version into the file.
+    pq.write_table(pa.Table.from_pylist(records, schema=schema), sink, compression="zstd")
+    return {
+        "csv": frame.to_csv(index=False, lineterminator="\n").encode(),
+        "json": f"[\n{lines}\n]\n".encode(),
+        "parquet": sink.getvalue(),
+    }
+
+
+def _null_safe(record: dict[Any, Any]) -> dict[str, Any]:
+    return {name: None if pd.isna(value) else value for name, value in record.items()}

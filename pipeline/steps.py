@@ -1,0 +1,94 @@
+"""The steps of a run, each callable alone with small JSON-able arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+from pipeline import bronze, quality
+from pipeline.bronze import PageRange
+from pipeline.errors import DataError
+from pipeline.gold import write_gold
+from pipeline.lake import Lake
+from pipeline.silver import write_silver
+from pipeline.source import Source
+
+__all__ = ["commit", "extract", "gold", "manifest", "plan", "run", "silver"]
+
+log = logging.getLogger(__name__)
+
+
+def plan(*, api: str, lake: str, run_id: str, tasks: int = 4) -> list[PageRange]:
+    """Ask the source how much there is and divide its pages among at most `tasks` extractions."""
+    target = _open(lake, run_id)
+    with Source(api) as source:
+        total = source.total()
+        ranges = bronze.page_ranges(total, tasks=tasks)
+        bronze.write_plan(target, run_id, source=source.url, total=total, ranges=ranges)
+    log.info("plan: %s breweries, %s pages at %s", total, ranges[-1]["last"], source.url)
+    return ranges
+
+
+def extract(*, lake: str, run_id: str, first: int, last: int) -> dict[str, int]:
+    """Land pages `first` to `last` of the planned source in bronze."""
+    target = _open(lake, run_id)
+    pages = PageRange(first=first, last=last)
+    planned = bronze.read_plan(target, run_id)
+    with Source(planned["source"]) as source:
+        landed = [
+            bronze.land_page(target, run_id, source.page(number, per_page=planned["per_page"]))
+            for number in range(first, last + 1)
+        ]
+    bronze.write_receipt(target, run_id, pages, landed)
+    rows = sum(page["rows"] for page in landed)
+    log.info("extract: pages %s to %s, %s rows", first, last, rows)
+    return {"first": first, "last": last, "rows": rows}
+
+
+def manifest(*, lake: str, run_id: str) -> dict[str, int]:
+    """Seal bronze with its manifest, once every page has landed."""
+    written = bronze.write_manifest(_open(lake, run_id), run_id)
+    counts = {"pages": written["page_count"], "rows": written["row_count"]}
+    log.info("bronze: %s", counts)
+    return counts
+
+
+def silver(*, lake: str, run_id: str) -> dict[str, int]:
+    """Clean bronze into silver and quarantine."""
+    counts = write_silver(_open(lake, run_id), run_id)
+    log.info("silver: %s", counts)
+    return counts
+
+
+def gold(*, lake: str, run_id: str) -> dict[str, int]:
+    """Count silver into the gold tables."""
+    rows = write_gold(_open(lake, run_id), run_id)
+    log.info("gold: %s", rows)
+    return rows
+
+
+def commit(*, lake: str, run_id: str) -> dict[str, Any]:
+    """Verify the run, point readers at it, return its verdict; DataError: not committed."""
+    target = Lake.at(lake)
+    verdict = quality.verify(target, run_id)
+    if verdict.problems:
+        raise DataError(run_id, verdict.problems)
+    target.commit(run_id)
+    log.info("commit: readers of %s now see run %s", lake, run_id)
+    return dataclasses.asdict(verdict)
+
+
+def run(*, api: str, lake: str, run_id: str) -> dict[str, Any]:
+    """All steps in order, in this process; returns the verdict."""
+    for pages in plan(api=api, lake=lake, run_id=run_id):
+        extract(lake=lake, run_id=run_id, **pages)
+    for step in (manifest, silver, gold):
+        step(lake=lake, run_id=run_id)
+    return commit(lake=lake, run_id=run_id)
+
+
+def _open(lake: str, run_id: str) -> Lake:
+    target = Lake.at(lake)
+    target.require_uncommitted(run_id)
+    return target
