@@ -33,13 +33,14 @@ INTERRUPTED = 130
 
 
 class BrewlineError(Exception):
-    """Base of every expected failure: one clear sentence, and the log to look at where one exists."""
+    """Base of every expected failure: one clear sentence, the lines that show it, and the log."""
 
     failure: ClassVar[Failure] = Failure.INFRASTRUCTURE
 
-    def __init__(self, message: str, *, log: Path | None = None) -> None:
+    def __init__(self, message: str, *, detail: str = "", log: Path | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.detail = detail
         self.log = log
 
 

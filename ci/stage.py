@@ -41,11 +41,17 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a stage came to; `cached` is None where nobody can tell."""
+    """What a stage came to; `cached` is None where nobody can tell.
+
+    `started` counts from the start of the run; both times are in seconds and set by the runner.
+    """
 
     status: Status = Status.PASSED
     reason: str = ""
+    detail: str = ""
+    log: Path | None = None
     failure: Failure | None = None
+    started: float | None = None
     seconds: float = 0.0
     cached: bool | None = None
     image: Image | None = None

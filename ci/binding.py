@@ -1,0 +1,82 @@
+"""From a declared stage to its function: makes the context, runs it, translates what it raises."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import dagger
+
+from ci.connection import first_line, translated
+from ci.errors import BrewlineError, CheckFailed, InfrastructureError
+from ci.graph import Stage
+from ci.report import Report
+from ci.settings import Settings
+from ci.stage import Context, Result
+
+Function = Callable[[Context], Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What all stages of a run share; `client` is None where none of them uses an engine."""
+
+    client: dagger.Client | None
+    root: Path
+    record: Report
+    settings: Settings
+    say: Callable[[str, str], None]
+    nonce: str
+
+    async def perform(self, stage: Stage, results: Mapping[str, Result]) -> Result:
+        """Run one stage; raises only errors of `ci.errors`."""
+        try:
+            context = self._context(stage, results)
+            log = context.report / "error.txt"
+            try:
+                return await function_of(stage)(context)
+            except dagger.DaggerError as error:
+                log.write_text(_everything(error))
+                raise translated(error, log) from error
+            except (BrewlineError, OSError):
+                raise
+            except Exception as error:
+                log.write_text("".join(traceback.format_exception(error)))
+                fault = f"{type(error).__name__}: {first_line(error)}"
+                raise CheckFailed(f"The stage itself is at fault, {fault}.", log=log) from error
+        except OSError as error:
+            raise InfrastructureError(f"{error}: check the disk and its permissions.") from error
+
+    def _context(self, stage: Stage, results: Mapping[str, Result]) -> Context:
+        folder = self.record.folder / stage.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return Context(
+            # Without an engine this client is not connected: any use of it is an error.
+            client=self.client or dagger.Client(),
+            root=self.root,
+            git=self.record.git,
+            settings=self.settings,
+            reports=self.record.folder,
+            report=folder,
+            say=lambda text: self.say(stage.name, text),
+            results=results,
+            nonce=self.nonce,
+        )
+
+
+def function_of(stage: Stage) -> Function:
+    """The function that does the stage's work, imported now."""
+    module, name = stage.function
+    return cast(Function, getattr(importlib.import_module(module), name))
+
+
+def _everything(error: dagger.DaggerError) -> str:
+    """All that an engine said, for the log."""
+    text = "".join(traceback.format_exception_only(error))
+    if isinstance(error, dagger.ExecError):
+        text += f"\n--- standard output\n{error.stdout}\n--- standard error\n{error.stderr}\n"
+    return text

@@ -1,0 +1,150 @@
+"""The command line: argparse and nothing slow, since `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ci.engine import validated
+from ci.errors import UsageError
+from ci.graph import STAGES, require_known
+
+ENVIRONMENTS = ("staging", "production")
+
+COMMANDS = {
+    "all": "every stage that applies here",
+    "lint": "Black, Flake8 and MyPy over every folder",
+    "test": "unit tests with coverage, DAG import test",
+    "build": "the image, and checks inside it",
+    "integration": "the whole stack, one DAG run, its lake verified",
+    "security": "Trivy and Bandit, as SARIF",
+    "deploy": "deploy to staging or production",
+    "release": "tag and publish a release",
+    "notify": "archive of logs and reports, email",
+    "nightly": "the scheduled pipeline test against the live source",
+    "plan": "what would run and why, before running it",
+    "shell": "a terminal in a stage's container",
+    "doctor": "what this machine has and lacks, with the cure",
+    "selftest": "the project's own tests",
+    "engine": "the embedded engine by itself: info, prune, run -- COMMAND",
+}
+_STAGE_COMMANDS = ("lint", "test", "build", "integration", "security", "release", "notify")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks for; `seconds` limits one stage, no `only` means all stages."""
+
+    command: str
+    action: str = ""
+    rest: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    engine: str = "auto"
+    keep_going: bool = False
+    jobs: int | None = None
+    no_cache: bool = False
+    report: Path = Path("reports")
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    seconds: float | None = None
+    soak: bool = False
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose complaints are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`).")
+
+
+def parse(arguments: Sequence[str], root: Path) -> Options:
+    """Options of a command line; raises UsageError with a hint where it cannot be meant."""
+    if arguments and not arguments[0].startswith("-"):
+        require_known(arguments[0], COMMANDS, what="command")
+    given = _parser().parse_args(arguments)
+    only, skip = tuple(given.only), tuple(given.skip)
+    for name in (*only, *skip):
+        require_known(name, [stage.name for stage in STAGES])
+    if given.command in _STAGE_COMMANDS:
+        only = (given.command, *only)
+    elif given.command == "deploy":
+        require_known(given.action, ENVIRONMENTS, what="environment")
+        only = (f"deploy-{given.action}", *only)
+    return Options(
+        command=given.command,
+        action=given.action,
+        rest=tuple(word for word in given.rest if word != "--"),
+        only=only,
+        skip=skip,
+        engine=validated(given.engine),
+        keep_going=given.keep_going,
+        jobs=given.jobs,
+        no_cache=given.no_cache,
+        report=(given.report or root / "reports").absolute(),
+        json=given.json,
+        quiet=given.quiet,
+        verbose=given.verbose,
+        seconds=given.timeout,
+        soak=given.soak,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="ci/main.py", description="The CI/CD of Brewline as one program.")
+    parser.set_defaults(action="", rest=[], soak=False)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    common = _common()
+    each = {
+        name: commands.add_parser(name, help=summary, description=summary, parents=[common])
+        for name, summary in COMMANDS.items()
+    }
+    each["deploy"].add_argument("action", metavar="ENV", help="staging or production")
+    each["shell"].add_argument("action", metavar="STAGE")
+    each["selftest"].add_argument(
+        "--soak", action="store_true", help="add the long fault and repeat runs"
+    )
+    each["engine"].add_argument("action", choices=("info", "prune", "run"))
+    each["engine"].add_argument("rest", metavar="-- COMMAND", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _common() -> _Parser:
+    """The options that every command takes."""
+    common = _Parser(add_help=False)
+    add = common.add_argument
+    add("--engine", default="auto", help="auto, embedded, dagger or a runner host's URL")
+    add("--only", metavar="STAGE", action="append", default=[], help="run this stage (repeatable)")
+    add("--skip", metavar="STAGE", action="append", default=[], help="leave this stage out")
+    add("--fail-fast", dest="keep_going", action="store_false", help="stop at a failure (default)")
+    add("--keep-going", action="store_true", help="run whatever a failure does not hinder")
+    add("--jobs", metavar="N", type=_at_least_one, help="stages side by side at most")
+    add("--no-cache", action="store_true", help="run every check anew")
+    add("--report", metavar="DIR", type=Path, help="folder of the report (default reports/)")
+    add("--json", action="store_true", help="the record on standard output, as JSON")
+    add("--quiet", "-q", action="store_true", help="say only what failed")
+    add("--verbose", "-v", action="store_true", help="say what each stage does")
+    add("--timeout", metavar="SECONDS", type=_positive, help="longest time for one stage")
+    return common
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds

@@ -1,0 +1,127 @@
+"""The embedded engine as a child of this program: its launcher, packages and events."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ci.environment import cache_folder
+from ci.errors import InfrastructureError
+
+# Package → a program or file by which one sees that it is there.
+PACKAGES: Mapping[str, str] = {
+    "crun": "crun",
+    "catatonit": "catatonit",
+    "slirp4netns": "slirp4netns",
+    "iptables": "iptables",
+    "iproute2": "ip",
+    "skopeo": "skopeo",
+    "mmdebstrap": "mmdebstrap",
+    "golang-github-containers-common": "/usr/share/containers/seccomp.json",
+}
+
+
+def missing_packages() -> list[str]:
+    """Debian packages of the embedded engine that this machine lacks."""
+    # A shell that is not root's own often lacks sbin, where ip and iptables live.
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return [
+        package
+        for package, probe in PACKAGES.items()
+        if not (Path(probe).exists() if probe.startswith("/") else shutil.which(probe, path=path))
+    ]
+
+
+def install_command(packages: list[str]) -> str:
+    """The command that installs `packages`, for a person to type."""
+    return f"apt-get install --yes --no-install-recommends {' '.join(packages)}"
+
+
+def require_packages(say: Callable[[str], None]) -> None:
+    """Install what the engine lacks, or raise InfrastructureError with the exact command."""
+    missing = missing_packages()
+    if not missing:
+        return
+    command = install_command(missing)
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise InfrastructureError(
+            f"The embedded engine lacks {', '.join(missing)}: run `{command}` as root."
+        )
+    say(f"Installing what the embedded engine lacks: {command}")
+    for step in ("apt-get update", command):
+        log = _apt(shlex.split(step))
+    if missing_packages():
+        raise InfrastructureError(
+            f"`{command}` did not work: see its output, and check the network.", detail=log
+        )
+
+
+def _apt(command: list[str]) -> str:
+    """Run apt-get without questions, waiting for another one's lock; returns its output's end."""
+    done = subprocess.run(
+        [*command, "-o", "DPkg::Lock::Timeout=120"],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return "\n".join(done.stdout.splitlines()[-10:])
+
+
+def launcher(root: Path, environ: Mapping[str, str]) -> Path:
+    """An executable that the SDK can start as if it were its CLI; written when it differs.
+
+    A session of its own keeps the terminal's Ctrl-C away from the engine, which ends in good
+    order when its standard input closes.
+    """
+    text = (
+        "#!/bin/sh\n"
+        f"export PYTHONPATH={shlex.quote(str(root))}\n"
+        f'exec setsid {shlex.quote(sys.executable)} -m engine "$@"\n'
+    )
+    folder = cache_folder(environ)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"engine-{os.fsencode(root).hex()[-32:]}"
+    if not (path.exists() and path.read_text() == text):
+        descriptor, draft = tempfile.mkstemp(dir=folder)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        Path(draft).chmod(0o755)
+        Path(draft).replace(path)
+    return path
+
+
+def variables(root: Path, environ: Mapping[str, str], events: Path) -> dict[str, str]:
+    """What the SDK and the engine must find in their environment."""
+    return {
+        "_EXPERIMENTAL_DAGGER_CLI_BIN": str(launcher(root, environ)),
+        "BREWLINE_STORE": environ.get("BREWLINE_STORE") or str(cache_folder(environ) / "store"),
+        "BREWLINE_IMAGES": str(root / "images"),
+        "BREWLINE_EVENTS": str(events),
+    }
+
+
+def stand_ins(events: Path) -> tuple[str, ...]:
+    """Images for which the engine used a recipe, as its events tell."""
+    images: dict[str, None] = {}
+    try:
+        lines = events.read_text().splitlines()
+    except FileNotFoundError:
+        return ()
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:  # the last line may be half written
+            continue
+        if isinstance(event, dict) and event.get("event") == "standin":
+            images[str(event.get("image"))] = None
+    return tuple(images)

@@ -1,0 +1,168 @@
+"""The stages of the drawing: what each needs, in which order, and which apply here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+
+from ci.errors import UsageError
+from ci.source import Git
+
+NOT_ASKED = "not asked for"
+
+Rule = Callable[[Git], str | None]
+
+
+def _everywhere(git: Git) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage as declared; `skip` gives the reason for which it does not apply, or None."""
+
+    name: str
+    summary: str
+    needs: tuple[str, ...] = ()
+    uses_engine: bool = True
+    always: bool = False
+    skip: Rule = _everywhere
+    entry: str = ""
+
+    @property
+    def function(self) -> tuple[str, str]:
+        """Module and function that do the work, by name: a plan must not import them."""
+        module, _, function = (self.entry or f"{self.name}:run").partition(":")
+        return f"ci.stages.{module}", function
+
+
+def environment_for(branch: str | None) -> str | None:
+    """Where a branch is deployed to: staging, production, or nowhere."""
+    if branch == "main":
+        return "production"
+    if branch is not None and (branch == "develop" or branch.startswith("develop/")):
+        return "staging"
+    return None
+
+
+def _deploys_to(environment: str) -> Rule:
+    def rule(git: Git) -> str | None:
+        target = environment_for(git.branch)
+        if target != environment:
+            return f"{_branch(git)} is not deployed to {environment}"
+        return f"would deploy {_branch(git)}: only `deploy {environment}` acts"
+
+    return rule
+
+
+def _released(git: Git) -> str | None:
+    if git.branch != "main":
+        return f"{_branch(git)} is not released"
+    return "would release after the deployment to production: only `release` acts"
+
+
+def _branch(git: Git) -> str:
+    return f"branch {git.branch}" if git.branch else "a tree on no branch"
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(name="lint", summary="Black, Flake8 and MyPy over every folder"),
+    Stage(name="test", summary="unit tests with coverage, DAG import test"),
+    Stage(name="build", summary="the image, and checks inside it", needs=("lint", "test")),
+    Stage(
+        name="integration",
+        summary="the stack from compose.yaml, one DAG run, its lake verified",
+        needs=("build",),
+    ),
+    Stage(name="security", summary="Trivy and Bandit, as SARIF", needs=("build",)),
+    Stage(
+        name="deploy-staging",
+        summary="deploy develop to staging",
+        needs=("integration", "security"),
+        uses_engine=False,
+        skip=_deploys_to("staging"),
+        entry="deploy:staging",
+    ),
+    Stage(
+        name="deploy-production",
+        summary="deploy main to production, after approval",
+        needs=("integration", "security"),
+        uses_engine=False,
+        skip=_deploys_to("production"),
+        entry="deploy:production",
+    ),
+    Stage(
+        name="release",
+        summary="tag and publish a release",
+        needs=("deploy-production",),
+        uses_engine=False,
+        skip=_released,
+    ),
+    Stage(
+        name="notify",
+        summary="archive of logs and reports, email",
+        needs=("deploy-staging", "release"),
+        uses_engine=False,
+        always=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A stage of this run; `skip` is the reason for which it will not run, or None."""
+
+    stage: Stage
+    skip: str | None
+
+
+def plan(
+    git: Git,
+    *,
+    only: Collection[str] = (),
+    without: Collection[str] = (),
+    stages: Iterable[Stage] = STAGES,
+) -> tuple[Planned, ...]:
+    """Every stage in an order that respects needs, and why each runs or does not.
+
+    Raises UsageError for a name that is no stage. A stage asked for by name is left to decide
+    for itself whether it may act: its rule holds for runs of the whole graph.
+    """
+    ordered = in_order(stages)
+    names = [stage.name for stage in ordered]
+    for name in (*only, *without):
+        require_known(name, names)
+    return tuple(Planned(stage=stage, skip=_reason(stage, git, only, without)) for stage in ordered)
+
+
+def _reason(stage: Stage, git: Git, only: Collection[str], without: Collection[str]) -> str | None:
+    if stage.name in without:
+        return "left out by --skip"
+    if only:
+        return None if stage.name in only else NOT_ASKED
+    return stage.skip(git)
+
+
+def in_order(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Stages such that each comes after those it needs; ties keep the declared order."""
+    by_name: Mapping[str, Stage] = {stage.name: stage for stage in stages}
+    sorter = TopologicalSorter({name: stage.needs for name, stage in by_name.items()})
+    rank = {name: depth for depth, name in enumerate(by_name)}
+    sorter.prepare()
+    ordered: list[Stage] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=rank.__getitem__)
+        ordered.extend(by_name[name] for name in ready)
+        sorter.done(*ready)
+    return tuple(ordered)
+
+
+def require_known(name: str, names: Collection[str], *, what: str = "stage") -> None:
+    """Raise UsageError, with the nearest name, unless `name` is one of `names`."""
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
+    raise UsageError(f"There is no {what} {name!r}: {hint}")

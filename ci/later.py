@@ -1,0 +1,18 @@
+"""Commands that the design names and that cannot act yet: they say so instead of pretending."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from ci.command_line import Options
+from ci.errors import UsageError
+
+_SENTENCES = {
+    "nightly": "`nightly` cannot run yet: `integration` runs the same stack and verifies it.",
+    "shell": "`shell` cannot open a terminal yet: the logs in reports/ tell what a stage did.",
+}
+
+
+def refuse(options: Options) -> NoReturn:
+    """Raise UsageError with the command's sentence."""
+    raise UsageError(_SENTENCES[options.command])

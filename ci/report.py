@@ -1,0 +1,140 @@
+"""The one record of a run: `summary.json`, and a folder of artifacts for each stage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ci.engine import Engine
+from ci.errors import Failure, UsageError
+from ci.graph import STAGES
+from ci.runner import Outcome
+from ci.source import Git
+from ci.stage import Image, Result, Status
+
+# In every report folder, so that nothing else is ever taken for one and emptied.
+MARK = ".brewline"
+_NOT_REACHED = Result(status=Status.CANCELLED, reason="the run did not get here")
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What is known of a run so far; `write` may be called at any time."""
+
+    folder: Path
+    run_id: str
+    version: str
+    git: Git
+    engine: Engine | None = None
+    stand_ins: tuple[str, ...] = ()
+    results: dict[str, Result] = field(default_factory=dict)
+    status: Status = Status.CANCELLED
+    failure: Failure | None = None
+    exit_code: int = 0
+    seconds: float = 0.0
+    started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+
+    @property
+    def summary(self) -> Path:
+        return self.folder / "summary.json"
+
+    @property
+    def image(self) -> Image | None:
+        """The image of this run, from the last stage that says something of it."""
+        images = [result.image for result in self.results.values() if result.image]
+        return images[-1] if images else None
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Take over what the whole run came to; the results were recorded as they came."""
+        self.failure = outcome.failure
+        self.exit_code = outcome.exit_code
+        if outcome.interrupted:
+            self.status = Status.CANCELLED
+        else:
+            self.status = Status.FAILED if outcome.failure else Status.PASSED
+
+    def as_dict(self) -> dict[str, object]:
+        """The record as `report.schema.json` describes it."""
+        return {
+            "run_id": self.run_id,
+            "version": self.version,
+            "commit": self.git.commit,
+            "branch": self.git.branch,
+            "dirty": self.git.dirty,
+            "started": self.started.isoformat(timespec="milliseconds"),
+            "seconds": round(self.seconds, 3),
+            "status": self.status,
+            "failure": self.failure,
+            "exit_code": self.exit_code,
+            "engine": self.engine and self.engine.as_dict(),
+            "stand_ins": list(self.stand_ins),
+            "image": self.image and _image(self.image),
+            "stages": [_stage(stage.name, self.results) for stage in STAGES],
+        }
+
+    def write(self) -> None:
+        """Replace the summary in one step: a reader never sees half of it."""
+        draft = self.summary.with_suffix(".json.new")
+        draft.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+        draft.replace(self.summary)
+
+
+def prepare(folder: Path) -> None:
+    """Make the report folder and take an earlier run's artifacts out of it.
+
+    Raises UsageError for a folder that holds something else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = os.listdir(folder)
+        if names and MARK not in names:
+            raise UsageError(
+                f"{folder} is not empty and holds no report of an earlier run:"
+                " name another folder with --report."
+            )
+        (folder / MARK).touch()
+        for stage in STAGES:
+            shutil.rmtree(folder / stage.name, ignore_errors=True)
+        (folder / "summary.json").unlink(missing_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"--report {folder} is a file: name a folder.") from error
+
+
+def artifacts(folder: Path, stage: str) -> tuple[str, ...]:
+    """What a stage left in its folder, relative to the report folder; folders end in a slash."""
+    try:
+        entries = sorted(os.scandir(folder / stage), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return ()
+    return tuple(f"{stage}/{entry.name}{'/' if entry.is_dir() else ''}" for entry in entries)
+
+
+def run_id(environ: Mapping[str, str]) -> str:
+    """GitHub's own number for the run, the same in all its jobs; elsewhere time and chance."""
+    if "GITHUB_RUN_ID" in environ:
+        return f"{environ['GITHUB_RUN_ID']}-{environ.get('GITHUB_RUN_ATTEMPT', '1')}"
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _stage(name: str, results: Mapping[str, Result]) -> dict[str, object]:
+    result = results.get(name, _NOT_REACHED)
+    return {
+        "name": name,
+        "status": result.status,
+        "reason": result.reason,
+        "failure": result.failure,
+        "started": None if result.started is None else round(result.started, 3),
+        "seconds": round(result.seconds, 3),
+        "cached": result.cached,
+        "artifacts": list(result.artifacts),
+    }
+
+
+def _image(image: Image) -> dict[str, object]:
+    return {"reference": image.reference, "digest": image.digest, "tags": list(image.tags)}

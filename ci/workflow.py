@@ -1,0 +1,127 @@
+"""One run, from the choice of the engine to the last line: binds graph, engine and report."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+import dagger
+
+from ci import embedded, engine, report, runner
+from ci.binding import Stages
+from ci.command_line import Options
+from ci.connection import connect
+from ci.console import Console
+from ci.errors import BrewlineError
+from ci.graph import Planned, plan
+from ci.report import Report
+from ci.settings import Settings
+from ci.source import read_git
+from ci.stage import Result, Status
+from ci.versions import read_version
+
+
+def main(options: Options, root: Path) -> int:
+    """Run what the command line asks for; returns the exit code."""
+    return anyio.run(_run, options, root)
+
+
+async def _run(options: Options, root: Path) -> int:
+    git = read_git(root, os.environ)
+    planned = plan(git, only=options.only, without=options.skip)
+    settings = Settings.from_environment(os.environ)
+    report.prepare(options.report)
+    record = Report(
+        folder=options.report,
+        run_id=report.run_id(os.environ),
+        version=read_version(root),
+        git=git,
+    )
+    console = Console(json=options.json, quiet=options.quiet, verbose=options.verbose)
+    await _Run(options, root, settings, record, console).execute(planned)
+    return record.exit_code
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the stages of one run share."""
+
+    options: Options
+    root: Path
+    settings: Settings
+    record: Report
+    console: Console
+
+    async def execute(self, planned: Sequence[Planned]) -> None:
+        """Run the planned stages and close the record, whatever happens on the way."""
+        started = time.monotonic()
+        try:
+            with tempfile.TemporaryDirectory(prefix="brewline-") as folder:
+                await self._stages(planned, Path(folder) / "events.jsonl")
+        except BrewlineError as error:  # no stage has run: there is no engine for them
+            self.record.status = Status.FAILED
+            self.record.failure = error.failure
+            self.record.exit_code = error.failure.exit_code
+            raise
+        finally:
+            self.record.seconds = time.monotonic() - started
+            self.record.write()
+        self.console.close(self.record)
+        if self.options.json:
+            print(json.dumps(self.record.as_dict(), indent=2))
+
+    async def _stages(self, planned: Sequence[Planned], events: Path) -> None:
+        async with self._engine(planned, events) as client:
+            stages = Stages(
+                client=client,
+                root=self.root,
+                record=self.record,
+                settings=self.settings,
+                say=self.console.say,
+                nonce=secrets.token_hex(8) if self.options.no_cache else "",
+            )
+            with self.console.live():
+                outcome = await runner.run(
+                    planned,
+                    stages.perform,
+                    rules=_rules(self.options),
+                    watch=functools.partial(self._watch, events),
+                )
+        self.record.conclude(outcome)
+
+    @contextlib.asynccontextmanager
+    async def _engine(
+        self, planned: Sequence[Planned], events: Path
+    ) -> AsyncIterator[dagger.Client | None]:
+        """A client for the stages, or None where none of them needs one."""
+        if not any(item.stage.uses_engine and not item.skip for item in planned):
+            yield None
+            return
+        choices = engine.candidates(self.options.engine, os.environ, engine.answering_runtime)
+        log = self.record.folder / "engine.log"
+        async with connect(choices, self.root, events, log, self.console.line) as (client, chosen):
+            self.record.engine = chosen
+            self.console.line(f"Engine: {chosen.name} {chosen.version}, {chosen.why}")
+            yield client
+
+    def _watch(self, events: Path, stage: str, result: Result | None) -> None:
+        """Keep the record up to date, so that it tells the truth however the run ends."""
+        if result:
+            result = replace(result, artifacts=report.artifacts(self.record.folder, stage))
+            self.record.results[stage] = result
+            self.record.stand_ins = embedded.stand_ins(events)
+            self.record.write()
+        self.console.watch(stage, result)
+
+
+def _rules(options: Options) -> runner.Rules:
+    return runner.Rules(keep_going=options.keep_going, jobs=options.jobs, seconds=options.seconds)
