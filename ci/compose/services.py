@@ -1,0 +1,145 @@
+"""The services of a compose file as services of the engine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci.compose.types import Build, Compose, Mount, Service
+
+if TYPE_CHECKING:
+    import dagger
+
+# Where the services of one stack leave their marks and logs for each other.
+STACK_FOLDER = "/stack"
+_SCRIPT = Path(__file__).with_name("service.sh")
+
+Bind = Callable[[str], "dagger.Directory | dagger.File"]
+Step = Callable[["dagger.Container"], "dagger.Container"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bringup:
+    """What one bring-up of a stack is made from.
+
+    `key` names the volumes and belongs to the content that is tested; `token` names this very
+    bring-up. The token is a secret because an engine keys its memory by a secret's name and never
+    by its value: each bring-up has its own marks, and yet asking for the same content again is
+    answered from memory, which starts no service at all. A run that died in the middle does no
+    harm: its marks are under another token, and its volumes, which have the same names, are
+    emptied by the first service of the new bring-up that comes to use them.
+    """
+
+    client: dagger.Client
+    key: str
+    token: dagger.Secret
+    owner: str
+    bind: Bind
+    build: Callable[[Build], dagger.Container]
+
+    def volume(self, name: str) -> dagger.CacheVolume:
+        """The cache volume of a named volume, of this stack alone."""
+        return self.client.cache_volume(f"brewline-{self.key}-{name}")
+
+    def joined(self, container: dagger.Container) -> dagger.Container:
+        """The container as one that sees the marks and logs of the stack."""
+        return container.with_secret_variable("STACK_RUN", self.token).with_mounted_cache(
+            STACK_FOLDER, self.volume("stack"), owner=self.owner
+        )
+
+
+async def services(compose: Compose, bringup: Bringup) -> dict[str, dagger.Service]:
+    """Every service of the stack, lazily: none starts before something that it is bound to runs.
+
+    All start at once, and each waits in its own container for what it depends on. No port is
+    exposed to the engine: it would wait for the port, and fail what is bound to the service
+    without the log that tells why.
+    """
+    started: dict[str, dagger.Service] = {}
+    for service in compose.services.values():
+        container = _image(service, bringup)
+        command = await _command(service, container)
+        container = container.with_(_configured(service, bringup)).with_(bringup.joined)
+        for dependency in service.depends_on:
+            container = container.with_service_binding(
+                dependency.service, started[dependency.service]
+            )
+        script = ["sh", "-c", _SCRIPT.read_text(), service.name, *command]
+        started[service.name] = container.as_service(args=script)
+    return started
+
+
+def with_volumes(service: Service, bringup: Bringup) -> Step:
+    """Step that mounts the named volumes of a service, for whoever looks at what it wrote."""
+
+    def step(container: dagger.Container) -> dagger.Container:
+        for mount in service.mounts:
+            if mount.named:
+                container = container.with_mounted_cache(
+                    mount.target, bringup.volume(mount.source), owner=bringup.owner
+                )
+        return container
+
+    return step
+
+
+def _image(service: Service, bringup: Bringup) -> dagger.Container:
+    if service.build is not None:
+        return bringup.build(service.build)
+    assert service.image is not None, "the reader refuses a service without both"
+    return bringup.client.container().from_(service.image)
+
+
+async def _command(service: Service, container: dagger.Container) -> list[str]:
+    """What the container runs; an entrypoint of the file drops the image's command."""
+    if service.entrypoint is not None:
+        return [*service.entrypoint, *(service.command or ())]
+    entrypoint = await container.entrypoint()
+    if service.command is not None:
+        return [*entrypoint, *service.command]
+    return [*entrypoint, *await container.default_args()]
+
+
+def _configured(service: Service, bringup: Bringup) -> Step:
+    def step(container: dagger.Container) -> dagger.Container:
+        for name, value in {**service.environment, **_plan(service)}.items():
+            container = container.with_env_variable(name, value)
+        if service.user is not None:
+            container = container.with_user(service.user)
+        if service.working_dir is not None:
+            container = container.with_workdir(service.working_dir)
+        container = container.with_(with_volumes(service, bringup))
+        for mount in service.mounts:
+            if not mount.named:
+                container = _bound(container, mount, bringup)
+        return container
+
+    return step
+
+
+def _bound(container: dagger.Container, mount: Mount, bringup: Bringup) -> dagger.Container:
+    source = bringup.bind(mount.source)
+    # Imported late, as everywhere: a plan does not need the SDK, which takes most of a second.
+    import dagger
+
+    if isinstance(source, dagger.File):
+        return container.with_mounted_file(mount.target, source)
+    return container.with_mounted_directory(mount.target, source, read_only=mount.read_only)
+
+
+def _plan(service: Service) -> Mapping[str, str]:
+    """What `service.sh` needs to know; it unsets these before the service's own command."""
+    check = service.healthcheck
+    return {
+        "STACK_AFTER": " ".join(f"{d.condition}:{d.service}" for d in service.depends_on),
+        "STACK_VOLUMES": " ".join(f"{m.source}={m.target}" for m in service.mounts if m.named),
+        "STACK_HEALTH": shlex.join(check.command) if check else "",
+        "STACK_INTERVAL": str(check.interval if check else 0),
+        "STACK_START_INTERVAL": str(check.start_interval if check else 0),
+        "STACK_START_PERIOD": str(int(check.start_period) if check else 0),
+        "STACK_TIMEOUT": str(check.timeout if check else 0),
+        "STACK_RETRIES": str(check.retries if check else 0),
+    }

@@ -1,0 +1,96 @@
+"""`python -m tests.integration`: use the stack that is up, verify what it made, say how it went.
+
+Exit codes are those of the CI program: 0 passed, 1 code, 3 infrastructure, 5 upstream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from tests.integration.airflow import Airflow
+from tests.integration.dag_run import DagRun
+from tests.integration.lake import source_total, verify
+from tests.integration.logs import component_trouble, keep
+from tests.integration.stack import Stack
+from tests.integration.verdict import Cause, Failed, Verdict
+
+_READY_SECONDS = 180.0
+_PARSE_SECONDS = 60.0
+
+
+def main() -> int:
+    """Take every step until one fails; logs and the verdict are kept either way."""
+    environ = os.environ
+    out = Path(environ["BREWLINE_OUT"])
+    logs = Path(environ["BREWLINE_LOGS"])
+    token = environ["STACK_RUN"]
+    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(environ.get("BREWLINE_STACK_FOLDER", "/stack"), token)
+    stack = Stack.from_json(folder, environ["BREWLINE_STACK"])
+    airflow = Airflow(environ["BREWLINE_AIRFLOW"], environ["BREWLINE_PASSWORD"])
+    run = DagRun(
+        airflow=airflow,
+        stack=stack,
+        dag_id=environ["BREWLINE_DAG"],
+        run_id=environ["BREWLINE_RUN_ID"],
+        logs=logs,
+    )
+    verdict = Verdict(run=hashlib.sha256(token.encode()).hexdigest())
+    try:
+        _steps(verdict, run, environ["BREWLINE_API"], environ["BREWLINE_LAKE"])
+    except Failed:
+        # Recorded by the step; whoever reads the verdict tells it.
+        pass
+    finally:
+        verdict.facts["services"] = stack.states()
+        keep([(logs, out / "logs/tasks")])
+        keep([(stack.folder, out / "logs/components")])
+        verdict.write(out / "verdict.json")
+    return verdict.exit_code
+
+
+def _steps(verdict: Verdict, run: DagRun, api: str, lake: str) -> None:
+    with verdict.step("start"):
+        verdict.facts["ready"] = run.stack.wait_ready(_READY_SECONDS)
+    with verdict.step("health"):
+        run.airflow.log_in()
+        verdict.facts["health"] = health = run.airflow.health()
+        _check_health(health, run.stack)
+        expected = _expected(api)
+        verdict.facts["expected_rows"] = expected
+    with verdict.step("import"):
+        run.wait_parsed(_PARSE_SECONDS)
+    with verdict.step("run"):
+        try:
+            run.run(float(os.environ["BREWLINE_TIME_LIMIT"]))
+        except Failed:
+            run.stack.check()
+            raise
+        finally:
+            verdict.facts["tasks"] = run.states()
+    with verdict.step("verify"):
+        verdict.facts["lake"] = verify(lake, expected)
+
+
+def _expected(api: str) -> int:
+    """Rows that the source has; where the caller knows better, the two must agree."""
+    total = source_total(api)
+    known = os.environ.get("BREWLINE_ROWS")
+    if known and int(known) != total:
+        raise Failed(Cause.INFRASTRUCTURE, f"The API serves {total} rows of a CSV of {known}.")
+    return total
+
+
+def _check_health(health: dict[str, str | None], stack: Stack) -> None:
+    for part in ("metadatabase", "scheduler", "dag_processor"):
+        if health.get(part) != "healthy":
+            name, lines = component_trouble(stack.folder)
+            message = f"The API server says that the {part} is {health.get(part)}."
+            raise Failed(Cause.INFRASTRUCTURE, message, log=name, lines=lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The data product's own verdict on the lake that the run wrote, and the rows it should hold."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+
+from tests.integration.verdict import Cause, Failed
+
+
+def source_total(api: str) -> int:
+    """How many breweries the source says it has; a source that does not say is the one to blame."""
+    try:
+        return int(httpx.get(f"{api}/v1/breweries/meta", timeout=10).json()["total"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise Failed(
+            Cause.UPSTREAM,
+            f"The brewery API at {api} does not tell its total: {type(error).__name__}: {error}",
+            log="logs/components/brewery-api.log",
+        ) from error
+
+
+def verify(lake: str, expected: int) -> dict[str, Any]:
+    """Counts of the committed run; raises Failed when it is not whole or not of `expected` rows."""
+    command = [sys.executable, "-m", "pipeline", "verify", "--lake", lake]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    try:
+        verdict = dict(json.loads(done.stdout))
+    except ValueError:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+        cause = Cause.INFRASTRUCTURE if done.returncode == 3 else Cause.CODE
+        raise Failed(
+            cause, f"The lake could not be verified: {last[0]}", lines=tuple(last)
+        ) from None
+    problems = list(verdict.get("problems", ()))
+    if verdict.get("bronze_rows") != expected:
+        problems.append(f"the source has {expected} rows, bronze {verdict.get('bronze_rows')}")
+    if problems:
+        raise Failed(
+            Cause.CODE,
+            f"The lake is wrong: {problems[0]}"
+            + (f" ({len(problems) - 1} more)" * (len(problems) > 1)),
+            log="verdict.json",
+            lines=tuple(str(problem) for problem in problems),
+        )
+    return verdict
