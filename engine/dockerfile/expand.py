@@ -197,6 +197,8 @@ class _Scan:
 
     def _braced(self, name: str) -> str:
         operator = self.next()
+        if not operator:
+            raise ExpansionError("syntax error: missing '}'")
         if operator == "}":
             return self._value(name, otherwise=f"${{{name}}}")
         if operator == "/":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from engine.dockerfile import commands, transfers
@@ -135,7 +136,7 @@ def _maintainer(statement: Statement) -> Maintainer:
 
 
 def _stopsignal(statement: Statement) -> Stopsignal:
-    signal = _only_argument(statement)
+    signal = _only_argument(replace(statement, flags=()))  # flags are not looked at here
     return Stopsignal(line=statement.line, original=statement.original, signal=signal)
 
 
