@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline import parquet
 from pipeline.lake import Lake
 from pipeline.silver import read_silver
 
@@ -54,7 +54,7 @@ def read_gold(lake: Lake, run_id: str, name: str, suffix: str) -> list[dict[str,
     if suffix == "csv":
         frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
         return [_from_csv(row) for row in frame.to_dict("records")]
-    rows = json.loads(data) if suffix == "json" else pq.read_table(io.BytesIO(data)).to_pylist()
+    rows = json.loads(data) if suffix == "json" else parquet.decode(data).to_pylist()
     return list(rows)
 
 
@@ -69,13 +69,12 @@ def _encode(frame: pd.DataFrame) -> dict[str, bytes]:
     schema = pa.schema(
         [pa.field(name, pa.int64() if name == COUNT else pa.string()) for name in frame.columns]
     )
-    sink = io.BytesIO()
     # Built from the records, not the frame: pandas would write its own version into the file.
-    pq.write_table(pa.Table.from_pylist(records, schema=schema), sink, compression="zstd")
+    table = pa.Table.from_pylist(records, schema=schema)
     return {
         "csv": frame.to_csv(index=False, lineterminator="\n").encode(),
         "json": f"[\n{lines}\n]\n".encode(),
-        "parquet": sink.getvalue(),
+        "parquet": parquet.encode(table),
     }
 
 

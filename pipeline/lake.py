@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.fs
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -74,11 +72,6 @@ class Lake:
             )
         return f"{layer}/run={run_id}"
 
-    @property
-    def arrow(self) -> Any:
-        """The same file system as pyarrow takes it."""
-        return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(self.fs))
-
     def exists(self, path: str) -> bool:
         return bool(self.fs.exists(self.path(path)))
 
@@ -88,6 +81,11 @@ class Lake:
             return bytes(self.fs.cat_file(self.path(path)))
         except FileNotFoundError as error:
             raise LakeError(f"{path} is missing from the lake") from error
+
+    def files(self, path: str) -> list[str]:
+        """All files below a folder, sorted, relative to the root; none when there is no folder."""
+        found = self.fs.find(self.path(path))
+        return sorted(file[file.index(path) :] for file in found)
 
     def write(self, path: str, data: bytes) -> None:
         """Write one file, and the folders above it where the file system has such."""

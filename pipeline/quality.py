@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from pipeline import bronze, gold
+from pipeline.cleaning import QUARANTINE_SCHEMA, RANGES
 from pipeline.errors import LakeError
 from pipeline.lake import Lake
-from pipeline.silver import QUARANTINE_SCHEMA, RANGES, SCHEMA, read_silver
+from pipeline.silver import read_counts, read_quarantine, read_silver
 
 __all__ = ["Verdict", "verify"]
 
@@ -92,15 +90,13 @@ def _check_bronze(lake: Lake, verdict: Verdict) -> None:
 
 
 def _check_silver(lake: Lake, verdict: Verdict) -> None:
-    folder = lake.folder("silver", verdict.run_id)
-    counts = lake.read_json(f"{folder}/counts.json")
+    counts = read_counts(lake, verdict.run_id)
     verdict.duplicate_rows = int(counts["duplicate_rows"])
-    quarantine = pq.read_table(io.BytesIO(lake.read(f"{folder}/quarantine.parquet")))
+    quarantine = read_quarantine(lake, verdict.run_id)
     verdict.quarantine_rows = quarantine.num_rows
     if not quarantine.schema.equals(QUARANTINE_SCHEMA):
         verdict.problems.append("silver: the quarantine does not have its declared schema")
-    verdict.problems += _schema_problems(lake, f"{folder}/breweries")
-    table = read_silver(lake, verdict.run_id, SCHEMA.names)
+    table = read_silver(lake, verdict.run_id)
     verdict.silver_rows = table.num_rows
     verdict.problems += _value_problems(table)
     for name, count in (
@@ -109,18 +105,6 @@ def _check_silver(lake: Lake, verdict: Verdict) -> None:
     ):
         if counts[name] != count:
             verdict.problems.append(f"silver: {name} is {counts[name]} but {count} are there")
-
-
-def _schema_problems(lake: Lake, folder: str) -> list[str]:
-    if not lake.exists(folder):
-        return []
-    dataset = ds.dataset(lake.path(folder), format="parquet", filesystem=lake.arrow)
-    declared = pa.schema([entry for entry in SCHEMA if entry.name not in ("country", "state")])
-    return [
-        f"silver: {fragment.path} does not have the declared schema"
-        for fragment in dataset.get_fragments()
-        if not fragment.physical_schema.equals(declared)
-    ]
 
 
 def _value_problems(table: Any) -> list[str]:
