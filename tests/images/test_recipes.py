@@ -1,0 +1,110 @@
+"""The recipes of the stand-ins: well formed, complete, and free of anything that names a host."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.images.recipes import IMAGES, ROOT, names, recipes
+
+RECIPES = [pytest.param(recipe, id=recipe["names"][0]) for recipe in recipes()]
+FILES = [path for path in sorted(IMAGES.rglob("*")) if path.is_file()]
+SCRIPTS = [path for path in FILES if path.read_bytes().startswith(b"#!")]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_has_one_source_that_exists(recipe: dict[str, Any]) -> None:
+    (kind,) = {"bootstrap", "dockerfile"} & recipe.keys()
+
+    path = IMAGES / recipe[kind]
+
+    assert path.is_file()
+    assert kind == "dockerfile" or os.access(path, os.X_OK)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_has_no_key_that_the_engine_would_not_read(recipe: dict[str, Any]) -> None:
+    configuration = (
+        {"env", "cmd", "entrypoint", "user", "workdir"} if "bootstrap" in recipe else set()
+    )
+
+    assert recipe.keys() <= {"names", "bootstrap", "dockerfile"} | configuration
+
+
+def test_no_name_stands_twice_and_each_has_a_tag() -> None:
+    assert len(names()) == len(set(names()))
+    assert [name for name in names() if ":" not in name] == []
+
+
+def references(path: Path) -> set[str]:
+    """The images a file names: by FROM, by `image:` without a build, by a constant `…IMAGE`."""
+    if path.suffix == ".py":
+        return _constants(ast.parse(path.read_text()))
+    if path.suffix in {".yaml", ".yml"}:
+        services = yaml.safe_load(path.read_text())["services"].values()
+        return {service["image"] for service in services if "build" not in service}
+    text = path.read_text()
+    stages = set(re.findall(r"(?im)^FROM\s.*\sAS\s+(\S+)\s*$", text))
+    return set(re.findall(r"(?im)^FROM\s+(?:--\S+\s+)*(\S+)", text)) - stages
+
+
+def _constants(module: ast.Module) -> set[str]:
+    return {
+        node.value.value
+        for node in ast.walk(module)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        and any(isinstance(t, ast.Name) and t.id.endswith("IMAGE") for t in node.targets)
+    }
+
+
+NAMING = [
+    ROOT / "Dockerfile",
+    ROOT / "compose.yaml",
+    *(IMAGES / recipe["dockerfile"] for recipe in recipes() if "dockerfile" in recipe),
+    *(path for path in sorted((ROOT / "ci").rglob("*.py")) if references(path)),
+]
+
+
+@pytest.mark.parametrize("path", NAMING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_image_that_is_named_has_a_stand_in(path: Path) -> None:
+    named = references(path)
+
+    assert named, "a file of this list names an image, or this test looks for the wrong thing"
+    assert named <= set(names())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(IMAGES)))
+def test_script_can_be_parsed_by_its_shell(path: Path) -> None:
+    shell = path.read_text().partition("\n")[0].removeprefix("#!")
+
+    checked = subprocess.run([shell, "-n", path], capture_output=True, text=True, timeout=20)
+
+    assert checked.stderr == ""
+    assert checked.returncode == 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(IMAGES)))
+def test_recipe_names_no_host(path: Path) -> None:
+    assert re.findall(r"\w+://\S+|\b[\w-]+\.(?:org|com|net|io)\b", path.read_text()) == []
+
+
+def test_what_comes_from_the_package_index_is_pinned_by_hash() -> None:
+    text = (IMAGES / "trivy" / "requirements.txt").read_text()
+
+    assert re.search(r"^\S+==\S+ \\\n\s+--hash=sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+
+
+def test_trivy_of_the_recipe_is_the_version_that_its_name_says() -> None:
+    (name,) = (name for name in names() if name.startswith("aquasec/trivy:"))
+    text = (IMAGES / "trivy" / "requirements.txt").read_text()
+
+    assert f"=={name.partition(':')[2]}." in text
