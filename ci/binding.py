@@ -36,20 +36,9 @@ class Stages:
         """Run one stage; raises only errors of `ci.errors`."""
         try:
             context = self._context(stage, results)
-            log = context.report / "error.txt"
-            try:
-                return await function_of(stage)(context)
-            except dagger.DaggerError as error:
-                log.write_text(_everything(error))
-                raise translated(error, log) from error
-            except (BrewlineError, OSError):
-                raise
-            except Exception as error:
-                log.write_text("".join(traceback.format_exception(error)))
-                fault = f"{type(error).__name__}: {first_line(error)}"
-                raise CheckFailed(f"The stage itself is at fault, {fault}.", log=log) from error
-        except OSError as error:
-            raise InfrastructureError(f"{error}: check the disk and its permissions.") from error
+            return await function_of(stage)(context)
+        except Exception as error:
+            raise _translated(_innermost(error), self.record.folder / stage.name) from error
 
     def _context(self, stage: Stage, results: Mapping[str, Result]) -> Context:
         folder = self.record.folder / stage.name
@@ -72,6 +61,28 @@ def function_of(stage: Stage) -> Function:
     """The function that does the stage's work, imported now."""
     module, name = stage.function
     return cast(Function, getattr(importlib.import_module(module), name))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The error itself, where a task group has wrapped it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _translated(error: BaseException, folder: Path) -> BrewlineError:
+    """Any error as one of ours; what it had to say at length goes to a log."""
+    if isinstance(error, BrewlineError):
+        return error
+    if isinstance(error, OSError):
+        return InfrastructureError(f"{error}: check the disk and its permissions.")
+    log = folder / "error.txt"
+    if isinstance(error, dagger.DaggerError):
+        log.write_text(_everything(error))
+        return translated(error, log)
+    log.write_text("".join(traceback.format_exception(error)))
+    fault = f"{type(error).__name__}: {first_line(error)}"
+    return CheckFailed(f"The stage itself is at fault, {fault}.", log=log)
 
 
 def _everything(error: dagger.DaggerError) -> str:

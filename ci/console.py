@@ -119,7 +119,9 @@ def verdict(report: Report) -> str:
     seconds = f"{report.seconds:.1f} s"
     if report.status is Status.CANCELLED:
         return f"Interrupted after {seconds}."
-    broken = [name for name, r in report.results.items() if r.status is Status.FAILED]
+    broken = [
+        name for name, result in report.outcome.results.items() if result.status is Status.FAILED
+    ]
     if broken:
         return f"Failed after {seconds}: {', '.join(broken)} ({report.failure})."
     return f"Passed in {seconds}."

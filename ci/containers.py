@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import dagger
+
+from ci.lockfile import only
 from ci.stage import Context
 
-if TYPE_CHECKING:
-    import dagger
-
 PYTHON_IMAGE = "python:3.11-slim-bookworm"
+SOURCE = "/src"
 
-Step = Callable[["dagger.Container"], "dagger.Container"]
+Step = Callable[[dagger.Container], dagger.Container]
 
 # What the image is built from. Anything else in the tree may change without a new image.
 IMAGE_SOURCE = (
@@ -26,10 +26,63 @@ IMAGE_SOURCE = (
     "dags/**/*.py",
 )
 
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+_LOCKS = "/locks"
+
 
 def image(context: Context) -> dagger.Container:
     """The product's image; the engine's memory makes it one build however many stages ask."""
     return context.source(*IMAGE_SOURCE).docker_build().with_(fresh(context))
+
+
+def development(context: Context) -> dagger.Container:
+    """Python with every tool and library of `requirements/dev.txt`, in an empty `/src`."""
+    return (
+        context.client.container()
+        .from_(PYTHON_IMAGE)
+        .with_(trusting_the_system())
+        .with_(installed(context, "dev"))
+        .with_workdir(SOURCE)
+        .with_(fresh(context))
+    )
+
+
+def trusting_the_system() -> Step:
+    """Step after which pip and uv trust the container's own store, and so a private CA in it."""
+
+    def step(container: dagger.Container) -> dagger.Container:
+        return container.with_env_variable("PIP_CERT", _CERTIFICATES).with_env_variable(
+            "UV_SYSTEM_CERTS", "true"
+        )
+
+    return step
+
+
+def installed(context: Context, name: str) -> Step:
+    """Step that installs `requirements/<name>.txt` with the uv that this lock file pins."""
+    lock_file = context.source(f"requirements/{name}.txt").file(f"requirements/{name}.txt")
+    text = (context.root / "requirements" / f"{name}.txt").read_text()
+    pip = (
+        "pip",
+        "install",
+        "--no-deps",
+        "--root-user-action=ignore",
+        "--disable-pip-version-check",
+    )
+    uv = ("uv", "pip", "install", "--system", "--compile-bytecode", "--link-mode=copy")
+
+    def step(container: dagger.Container) -> dagger.Container:
+        cache = context.client.cache_volume("brewline-packages")
+        return (
+            container.with_new_file(f"{_LOCKS}/uv.txt", only(text, "uv"))
+            .with_file(f"{_LOCKS}/{name}.txt", lock_file)
+            .with_mounted_cache("/root/.cache", cache)
+            .with_exec([*pip, "--require-hashes", "-r", f"{_LOCKS}/uv.txt"])
+            .with_exec([*uv, "--require-hashes", "-r", f"{_LOCKS}/{name}.txt"])
+            .without_mount("/root/.cache")
+        )
+
+    return step
 
 
 def fresh(context: Context) -> Step:

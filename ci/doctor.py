@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci import embedded
+from ci.command_line import Options
 from ci.engine import answering_runtime
 from ci.environment import Environment, cache_folder
 from ci.errors import BrewlineError, Failure
@@ -30,7 +31,7 @@ class Finding:
     vital: bool = False
 
 
-def examine(root: Path) -> int:
+def main(options: Options, root: Path) -> int:
     """Print the findings; 0, or the code for infrastructure where the graph cannot run here."""
     findings = list(look(root))
     for finding in findings:

@@ -16,7 +16,7 @@ from ci.command_line import Options
 from ci.errors import InfrastructureError, UsageError
 
 
-def run(options: Options, root: Path) -> int:
+def main(options: Options, root: Path) -> int:
     """Do one of the three; returns the exit code of the engine or of COMMAND."""
     if options.action == "run" and not options.rest:
         raise UsageError("`engine run` needs a command: engine run -- COMMAND.")

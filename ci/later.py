@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NoReturn
 
 from ci.command_line import Options
@@ -13,6 +14,6 @@ _SENTENCES = {
 }
 
 
-def refuse(options: Options) -> NoReturn:
+def main(options: Options, root: Path) -> NoReturn:
     """Raise UsageError with the command's sentence."""
     raise UsageError(_SENTENCES[options.command])

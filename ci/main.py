@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 if sys.version_info < (3, 11):
     sys.stderr.write("Brewline needs Python 3.11 or newer: run it with `python3.11 ci/main.py`.\n")
@@ -16,6 +19,15 @@ if __name__ == "__main__":
 
 from ci.command_line import Options, parse  # noqa: E402 - only after the path is set
 from ci.errors import INTERRUPTED, BrewlineError  # noqa: E402
+
+# Commands that need nothing but Python, and their modules. All others run in the environment.
+BARE = {
+    "plan": "planning",
+    "doctor": "doctor",
+    "selftest": "selftest",
+    "nightly": "later",
+    "shell": "later",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -32,41 +44,22 @@ def main(arguments: list[str]) -> int:
 
 
 def dispatch(options: Options, arguments: list[str]) -> int:
-    """The commands: first those that need nothing but Python, then those that run stages.
-
-    Each imports what it needs and no more: `--help` and `plan` answer at once.
-    """
-    match options.command:
-        case "plan":
-            from ci import planning
-
-            return planning.show(options, ROOT)
-        case "doctor":
-            from ci import doctor
-
-            return doctor.examine(ROOT)
-        case "nightly" | "shell":
-            from ci import later
-
-            later.refuse(options)
-        case "selftest":
-            from ci import selftest
-
-            return selftest.run(options, ROOT)
-    return in_environment(options, arguments)
-
-
-def in_environment(options: Options, arguments: list[str]) -> int:
-    """Go on in the program's own environment, which is made or repaired when needed."""
-    from ci import environment
-
+    """Import what the command needs and no more: `--help` and `plan` answer at once."""
+    if options.command in BARE:
+        return command(BARE[options.command])(options, ROOT)
+    environment = importlib.import_module("ci.environment")
     environment.enter("ci", ROOT, say, os.environ, arguments)
     try:
-        from ci import engine_command, workflow
+        act = command("engine_command" if options.command == "engine" else "workflow")
     except ImportError as error:
         environment.repair("ci", ROOT, error, os.environ, arguments)
-    command = engine_command.run if options.command == "engine" else workflow.main
-    return command(options, ROOT)
+        raise
+    return act(options, ROOT)
+
+
+def command(module: str) -> Callable[[Options, Path], int]:
+    """The `main` of a module of this package."""
+    return cast("Callable[[Options, Path], int]", importlib.import_module(f"ci.{module}").main)
 
 
 def say(line: str) -> None:

@@ -11,7 +11,7 @@ from ci.graph import Planned, plan
 from ci.source import Git, read_git
 
 
-def show(options: Options, root: Path) -> int:
+def main(options: Options, root: Path) -> int:
     """Print the plan, as lines or as JSON."""
     git = read_git(root, os.environ)
     planned = plan(git, only=options.only, without=options.skip)

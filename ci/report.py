@@ -33,10 +33,8 @@ class Report:
     git: Git
     engine: Engine | None = None
     stand_ins: tuple[str, ...] = ()
-    results: dict[str, Result] = field(default_factory=dict)
-    status: Status = Status.CANCELLED
-    failure: Failure | None = None
-    exit_code: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
+    no_engine: Failure | None = None
     seconds: float = 0.0
     started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
@@ -47,17 +45,27 @@ class Report:
     @property
     def image(self) -> Image | None:
         """The image of this run, from the last stage that says something of it."""
-        images = [result.image for result in self.results.values() if result.image]
+        images = [result.image for result in self.outcome.results.values() if result.image]
         return images[-1] if images else None
 
-    def conclude(self, outcome: Outcome) -> None:
-        """Take over what the whole run came to; the results were recorded as they came."""
-        self.failure = outcome.failure
-        self.exit_code = outcome.exit_code
-        if outcome.interrupted:
-            self.status = Status.CANCELLED
-        else:
-            self.status = Status.FAILED if outcome.failure else Status.PASSED
+    @property
+    def failure(self) -> Failure | None:
+        """Class of what failed: the engine before any stage, or else the first stage."""
+        return self.no_engine or self.outcome.failure
+
+    @property
+    def exit_code(self) -> int:
+        return self.no_engine.exit_code if self.no_engine else self.outcome.exit_code
+
+    @property
+    def status(self) -> Status:
+        """Status of the run; one that has not reached its last checks yet counts as cancelled."""
+        if self.outcome.interrupted:
+            return Status.CANCELLED
+        if self.failure:
+            return Status.FAILED
+        checks = {stage.name for stage in STAGES if not stage.always}
+        return Status.PASSED if checks <= self.outcome.results.keys() else Status.CANCELLED
 
     def as_dict(self) -> dict[str, object]:
         """The record as `report.schema.json` describes it."""
@@ -75,7 +83,7 @@ class Report:
             "engine": self.engine and self.engine.as_dict(),
             "stand_ins": list(self.stand_ins),
             "image": self.image and _image(self.image),
-            "stages": [_stage(stage.name, self.results) for stage in STAGES],
+            "stages": [_stage(stage.name, self.outcome.results) for stage in STAGES],
         }
 
     def write(self) -> None:

@@ -11,7 +11,7 @@ from ci.command_line import Options
 from ci.environment import Environment
 
 
-def run(options: Options, root: Path) -> int:
+def main(options: Options, root: Path) -> int:
     """Run pytest over `tests/`; its closing line is the last one printed. 0 or 1."""
     environment = Environment.of("dev", root, os.environ)
     environment.make(lambda line: print(line, file=sys.stderr, flush=True), os.environ)

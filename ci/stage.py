@@ -79,4 +79,6 @@ class Context:
 
     def source(self, *include: str) -> dagger.Directory:
         """The part of the repository that matches; each stage names what it needs, no more."""
-        return self.client.host().directory(str(self.root), include=list(include))
+        return self.client.host().directory(
+            str(self.root), include=list(include), exclude=["**/__pycache__"]
+        )

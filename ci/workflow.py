@@ -26,7 +26,7 @@ from ci.graph import Planned, plan
 from ci.report import Report
 from ci.settings import Settings
 from ci.source import read_git
-from ci.stage import Result, Status
+from ci.stage import Result
 from ci.versions import read_version
 
 
@@ -68,9 +68,7 @@ class _Run:
             with tempfile.TemporaryDirectory(prefix="brewline-") as folder:
                 await self._stages(planned, Path(folder) / "events.jsonl")
         except BrewlineError as error:  # no stage has run: there is no engine for them
-            self.record.status = Status.FAILED
-            self.record.failure = error.failure
-            self.record.exit_code = error.failure.exit_code
+            self.record.no_engine = error.failure
             raise
         finally:
             self.record.seconds = time.monotonic() - started
@@ -96,7 +94,7 @@ class _Run:
                     rules=_rules(self.options),
                     watch=functools.partial(self._watch, events),
                 )
-        self.record.conclude(outcome)
+        self.record.outcome.interrupted = outcome.interrupted
 
     @contextlib.asynccontextmanager
     async def _engine(
@@ -117,7 +115,7 @@ class _Run:
         """Keep the record up to date, so that it tells the truth however the run ends."""
         if result:
             result = replace(result, artifacts=report.artifacts(self.record.folder, stage))
-            self.record.results[stage] = result
+            self.record.outcome.results[stage] = result
             self.record.stand_ins = embedded.stand_ins(events)
             self.record.write()
         self.console.watch(stage, result)

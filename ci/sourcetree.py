@@ -1,0 +1,25 @@
+"""Which files of the repository enter containers: allow-lists, so that cache keys stay stable."""
+
+from __future__ import annotations
+
+FOLDERS = ("ci", "engine", "pipeline", "dags", "images", "benchmarks", "tests")
+
+# Python only: a note or a log in a folder re-runs nothing.
+CODE = tuple(f"{folder}/**/*.py" for folder in FOLDERS)
+
+CONFIGURATION = ("pyproject.toml", ".flake8")
+
+# Tests read recipes, cases, the stack and the workflows too.
+TESTED = (
+    *(f"{folder}/**" for folder in FOLDERS),
+    *CONFIGURATION,
+    ".dockerignore",
+    ".github/**",
+    "CHANGELOG.md",
+    "Dockerfile",
+    "LICENSE",
+    "README.md",
+    "compose.yaml",
+    "deploy/**",
+    "requirements/**",
+)

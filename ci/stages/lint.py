@@ -1,0 +1,53 @@
+"""Lint: Black, Flake8 and MyPy over every folder, side by side."""
+
+from __future__ import annotations
+
+import anyio
+
+from ci import execs
+from ci.containers import SOURCE, development
+from ci.errors import CheckFailed
+from ci.execs import Check, Checked
+from ci.sourcetree import CODE, CONFIGURATION
+from ci.stage import Context, Result
+
+CHECKS = (
+    Check(name="black", command=("black", "--check", "--diff", "--quiet", ".")),
+    Check(name="flake8", command=("flake8", ".")),
+    Check(name="mypy", command=("mypy", "--no-color-output", "--show-error-context")),
+)
+
+_SHOWN = 40
+
+
+async def run(context: Context) -> Result:
+    """Run the three, and fail with what they found; the whole output of each is an artifact."""
+    source = context.source(*CODE, *CONFIGURATION)
+    cache = context.client.cache_volume("brewline-mypy")
+    container = (
+        development(context)
+        .with_env_variable("MYPY_CACHE_DIR", "/var/cache/mypy")
+        .with_mounted_cache("/var/cache/mypy", cache)
+        .with_directory(SOURCE, source)
+    )
+    checked: dict[str, Checked] = {}
+
+    async def check(item: Check) -> None:
+        context.say(f"{item.name} …")
+        checked[item.name] = await execs.run(context, container, item)
+
+    async with anyio.create_task_group() as group:
+        for item in CHECKS:
+            group.start_soon(check, item)
+    found = [checked[item.name] for item in CHECKS if checked[item.name].exit_code != 0]
+    if found:
+        raise _fault(found)
+    return Result(cached=all(item.cached for item in checked.values()))
+
+
+def _fault(found: list[Checked]) -> CheckFailed:
+    names = " and ".join(item.name for item in found)
+    lines = [line for item in found for line in item.output.splitlines()]
+    if len(lines) > _SHOWN:
+        lines = [*lines[:_SHOWN], f"… and {len(lines) - _SHOWN} lines more"]
+    return CheckFailed(f"{names} found fault.", detail="\n".join(lines), log=found[0].log)
