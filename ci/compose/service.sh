@@ -11,13 +11,13 @@
 set -u
 
 name=$0
-marks=/stack/$STACK_RUN
+marks=$STACK_FOLDER/$STACK_RUN
 (umask 0 && mkdir -p "$marks")
 after=$STACK_AFTER health=$STACK_HEALTH volumes=$STACK_VOLUMES
 interval=$STACK_INTERVAL start_interval=$STACK_START_INTERVAL
 start_period=$STACK_START_PERIOD timeout=$STACK_TIMEOUT retries=$STACK_RETRIES
 unset STACK_AFTER STACK_HEALTH STACK_VOLUMES STACK_INTERVAL STACK_START_INTERVAL \
-    STACK_START_PERIOD STACK_TIMEOUT STACK_RETRIES STACK_RUN
+    STACK_START_PERIOD STACK_TIMEOUT STACK_RETRIES STACK_FOLDER STACK_RUN
 
 # A mark is there whole or not at all.
 mark() { printf '%s\n' "$2" >"$marks/.$name.$1" && mv "$marks/.$name.$1" "$marks/$name.$1"; }

@@ -134,6 +134,7 @@ def _plan(service: Service) -> Mapping[str, str]:
     """What `service.sh` needs to know; it unsets these before the service's own command."""
     check = service.healthcheck
     return {
+        "STACK_FOLDER": STACK_FOLDER,
         "STACK_AFTER": " ".join(f"{d.condition}:{d.service}" for d in service.depends_on),
         "STACK_VOLUMES": " ".join(f"{m.source}={m.target}" for m in service.mounts if m.named),
         "STACK_HEALTH": shlex.join(check.command) if check else "",

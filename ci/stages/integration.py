@@ -46,7 +46,7 @@ async def run(context: Context) -> Result:
         key = hashlib.sha256(f"{content} {attempt}".encode()).hexdigest()[:16]
         verdict = await _drive(context, compose, key=key, token=token)
         fresh = verdict["run"] == hashlib.sha256(token.encode()).hexdigest()
-        # A failure that is only remembered proves nothing of this run: it may have been the machine.
+        # A failure that is only remembered proves nothing: it may have been the machine.
         # The next attempt has another key; if that one passed before, its success is remembered.
         if verdict["passed"] or fresh:
             break

@@ -1,0 +1,293 @@
+"""Compose files: how each key is read, and what is refused with file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+import pytest
+
+from ci.compose import Compose, ComposeError, read_compose
+from ci.compose.types import Build, Condition, Dependency, Healthcheck, Mount
+
+ROOT = Path(__file__).parents[2]
+
+
+def read(tmp_path: Path, text: str, *profiles: str, **environ: str) -> Compose:
+    """The stack of a file that holds `text`."""
+    path = tmp_path / "stack.yaml"
+    path.write_text(dedent(text))
+    return read_compose(path, environ, profiles=profiles)
+
+
+def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | None = None) -> Any:
+    """One field of a service that has these lines and an image."""
+    text = "volumes: {data: }\nservices:\n  web:\n    image: web:1\n"
+    stack = read(tmp_path, text + indent(dedent(lines).strip(), "    "), **(environ or {}))
+    return getattr(stack.services["web"], name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "name", "expected"),
+    [
+        pytest.param("command: run --now 'two words'", "command", ("run", "--now", "two words")),
+        pytest.param("command: [run, '--at', 5]", "command", ("run", "--at", "5")),
+        pytest.param("command:", "command", None, id="a null command is the image's"),
+        pytest.param("command: []", "command", (), id="an empty command is none"),
+        pytest.param("entrypoint: /start.sh -x", "entrypoint", ("/start.sh", "-x")),
+        pytest.param(
+            "environment: {A: text, B: 5, C: true}", "environment", dict(A="text", B="5", C="true")
+        ),
+        pytest.param("environment: [A=1, B=x=y, C=]", "environment", dict(A="1", B="x=y", C="")),
+        pytest.param(
+            "environment: {HERE: , GONE: }", "environment", dict(HERE="h"), id="passed through"
+        ),
+        pytest.param(
+            "environment: [HERE, GONE]", "environment", dict(HERE="h"), id="passed by list"
+        ),
+        pytest.param("environment: {A: '${HERE}-$$'}", "environment", dict(A="h-$")),
+        pytest.param("user: '1000:0'", "user", "1000:0"),
+        pytest.param("user: 1000", "user", "1000", id="a number as user"),
+        pytest.param("working_dir: /srv", "working_dir", "/srv"),
+        pytest.param(
+            "ports: ['8080:80', '127.0.0.1:1:81', '82', '83/tcp']", "ports", (80, 81, 82, 83)
+        ),
+        pytest.param("ports: [{target: 80, published: 8080}]", "ports", (80,), id="long port"),
+        pytest.param("expose: ['80', 81]", "ports", (80, 81)),
+        pytest.param(
+            "{ports: ['1:80'], expose: [80]}"[1:-1].replace(", ", "\n"), "ports", (80,), id="once"
+        ),
+        pytest.param(
+            "volumes: ['data:/d']", "mounts", (Mount(source="data", target="/d", named=True),)
+        ),
+        pytest.param(
+            "volumes: ['./x:/d:ro']",
+            "mounts",
+            (Mount(source="./x", target="/d", named=False, read_only=True),),
+        ),
+        pytest.param(
+            "volumes: [{type: bind, source: /a, target: /b, read_only: true}]",
+            "mounts",
+            (Mount(source="/a", target="/b", named=False, read_only=True),),
+            id="long bind",
+        ),
+        pytest.param(
+            "volumes: [{type: volume, source: data, target: /b}]",
+            "mounts",
+            (Mount(source="data", target="/b", named=True),),
+            id="long volume",
+        ),
+        pytest.param("build: ./app", "build", Build(context="./app")),
+        pytest.param(
+            "build: {context: ., dockerfile: D, target: t, args: {A: 1}}",
+            "build",
+            Build(context=".", dockerfile="D", target="t", arguments={"A": "1"}),
+        ),
+        pytest.param(
+            "healthcheck: {test: [CMD, ready, -q]}",
+            "healthcheck",
+            Healthcheck(command=("ready", "-q")),
+        ),
+        pytest.param(
+            "healthcheck: {test: ready | grep yes}",
+            "healthcheck",
+            Healthcheck(command=("sh", "-c", "ready | grep yes")),
+        ),
+        pytest.param(
+            "healthcheck: {test: [CMD-SHELL, ready || exit 1]}",
+            "healthcheck",
+            Healthcheck(command=("sh", "-c", "ready || exit 1")),
+        ),
+        pytest.param(
+            "healthcheck: {test: x, interval: 1m30s, timeout: 250ms, retries: 7, start_period: 1h, "
+            "start_interval: 1.5s}",
+            "healthcheck",
+            Healthcheck(
+                command=("sh", "-c", "x"),
+                interval=90,
+                timeout=0.25,
+                retries=7,
+                start_period=3600,
+                start_interval=1.5,
+            ),
+        ),
+        pytest.param("healthcheck: {disable: true}", "healthcheck", None, id="disabled check"),
+        pytest.param("healthcheck: {test: [NONE]}", "healthcheck", None, id="no check"),
+        pytest.param(
+            "restart: always\nlabels: [x]\nx-note: 5\nuser: a", "user", "a", id="no effect"
+        ),
+    ],
+)
+def test_a_key_is_read_in_each_of_its_forms(
+    tmp_path: Path, lines: str, name: str, expected: Any
+) -> None:
+    assert field(tmp_path, lines, name, {"HERE": "h"}) == expected
+
+
+def test_anchors_and_merge_keys_give_what_they_name_and_own_keys_win(tmp_path: Path) -> None:
+    stack = read(
+        tmp_path,
+        """
+        x-base: &base
+          image: base:1
+          environment: &env {A: base, B: base}
+        services:
+          one: *base
+          two:
+            <<: *base
+            image: two:1
+            environment: {<<: *env, B: own}
+          three:
+            <<: [*base, {user: me}]
+        """,
+    ).services
+    assert stack["one"].image == "base:1"
+    assert (stack["two"].image, stack["two"].environment) == ("two:1", {"A": "base", "B": "own"})
+    assert (stack["three"].image, stack["three"].user) == ("base:1", "me")
+
+
+DEPENDING = """
+services:
+  last:
+    image: i
+    depends_on:
+      job: {condition: service_completed_successfully}
+      db: {condition: service_healthy}
+      helper: {required: false}
+  job: {image: i, depends_on: [db]}
+  db: {image: i, healthcheck: {test: ok}}
+  helper: {image: i, profiles: [help]}
+"""
+
+
+def test_services_come_after_what_they_depend_on(tmp_path: Path) -> None:
+    stack = read(tmp_path, DEPENDING)
+    assert list(stack.services) == ["db", "job", "last"]
+    assert stack.services["last"].depends_on == (
+        Dependency(service="job", condition=Condition.COMPLETED),
+        Dependency(service="db", condition=Condition.HEALTHY),
+    )
+
+
+def test_a_profile_brings_its_services_in(tmp_path: Path) -> None:
+    stack = read(tmp_path, DEPENDING, "help")
+    assert "helper" in stack.services
+    assert Dependency(service="helper", required=False) in stack.services["last"].depends_on
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "message"),
+    [
+        pytest.param(
+            3,
+            "services:\n  a:\n    network_mode: host\n    image: i",
+            "service a: 'network_mode'",
+            id="key",
+        ),
+        pytest.param(
+            1, "networks: {n: }\nservices: {}", "top-level 'networks'", id="top-level key"
+        ),
+        pytest.param(2, "services:\n  a: {user: x}", "neither 'image' nor 'build'", id="no image"),
+        pytest.param(1, "services: [a]", "a mapping is wanted", id="services as a list"),
+        pytest.param(
+            4, "services:\n  a:\n    image: i\n    command: {x: y}", "a single value", id="command"
+        ),
+        pytest.param(
+            4, 'services:\n  a:\n    image: i\n    command: "it\'s"', "cannot be split", id="quote"
+        ),
+        pytest.param(
+            4, "services:\n  a:\n    image: i\n    user: ${U:?give one}", "give one", id="variable"
+        ),
+        pytest.param(
+            4,
+            "services:\n  a:\n    image: i\n    volumes: ['v:/v']",
+            "'v' is not declared",
+            id="volume",
+        ),
+        pytest.param(
+            4, "services:\n  a:\n    image: i\n    volumes: [data]", "source:target", id="anonymous"
+        ),
+        pytest.param(
+            4, "services:\n  a:\n    image: i\n    volumes: ['./x:y']", "absolute path", id="target"
+        ),
+        pytest.param(
+            4, "services:\n  a:\n    image: i\n    ports: ['53/udp']", "one TCP port", id="udp"
+        ),
+        pytest.param(
+            4, "services:\n  a:\n    image: i\n    ports: ['1-2:1-2']", "one TCP port", id="range"
+        ),
+        pytest.param(
+            5,
+            "services:\n  a:\n    image: i\n    healthcheck:\n      test: [RUN, x]",
+            "starts with CMD",
+            id="test",
+        ),
+        pytest.param(
+            4,
+            "services:\n  a:\n    image: i\n    healthcheck:\n      interval: 5s",
+            "without 'test'",
+            id="no test",
+        ),
+        pytest.param(
+            6,
+            "services:\n  a:\n    image: i\n    healthcheck:\n      test: x\n      interval: 5",
+            "a duration such as",
+            id="duration",
+        ),
+        pytest.param(
+            6,
+            "services:\n  a:\n    image: i\n    depends_on:\n      b:\n        condition: ready",
+            "none of service_started",
+            id="condition",
+        ),
+        pytest.param(
+            3, "services:\n  b: {image: i}\n  a: {image: i, depends_on: [c]}", "'c'", id="unknown"
+        ),
+        pytest.param(
+            3,
+            "services:\n  b: {image: i}\n"
+            "  a: {image: i, depends_on: {b: {condition: service_healthy}}}",
+            "has no healthcheck",
+            id="healthy without a check",
+        ),
+        pytest.param(
+            2,
+            "services:\n  a: {image: i, depends_on: [b]}\n  b: {image: i, depends_on: [a]}",
+            "in a circle",
+            id="circle",
+        ),
+        pytest.param(
+            3, "volumes:\n  v:\n    driver: nfs\nservices: {}", "volume v: 'driver'", id="driver"
+        ),
+        pytest.param(3, "services:\n  a: [\n", "expected the node content", id="no YAML"),
+    ],
+)
+def test_what_is_not_supported_is_named_with_file_and_line(
+    tmp_path: Path, line: int, text: str, message: str
+) -> None:
+    with pytest.raises(ComposeError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value).startswith(f"stack.yaml:{line}: ")
+    assert message in str(caught.value)
+
+
+def test_a_missing_or_empty_file_is_an_error_of_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ComposeError, match="none.yaml cannot be read: No such file"):
+        read_compose(tmp_path / "none.yaml", {})
+    with pytest.raises(ComposeError, match="the file is empty"):
+        read(tmp_path, "# nothing\n")
+
+
+def test_our_own_file_has_the_whole_stack_with_and_without_the_test_profile() -> None:
+    for profiles, extra in ((), set()), (("test",), {"brewery-api"}):
+        stack = read_compose(ROOT / "compose.yaml", {}, profiles=profiles)
+        assert set(stack.services) == extra | {
+            "postgres",
+            "migrate",
+            "api-server",
+            "scheduler",
+            "dag-processor",
+        }
+    assert stack.services["scheduler"].environment["BREWERY_API"].startswith("https://")
