@@ -84,8 +84,7 @@ class Lake:
 
     def files(self, path: str) -> list[str]:
         """All files below a folder, sorted, relative to the root; none when there is no folder."""
-        found = self.fs.find(self.path(path))
-        return sorted(file[file.index(path) :] for file in found)
+        return sorted(file.removeprefix(f"{self.root}/") for file in self.fs.find(self.path(path)))
 
     def write(self, path: str, data: bytes) -> None:
         """Write one file, and the folders above it where the file system has such."""

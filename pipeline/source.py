@@ -129,7 +129,7 @@ class Source:
         if isinstance(error, _TryAgain) and error.retry_after is not None:
             return min(error.retry_after, self._retry.max_wait)
         backoff = tenacity.wait_exponential_jitter(
-            initial=self._retry.first_wait,
+            multiplier=self._retry.first_wait,
             max=self._retry.max_wait,
             jitter=self._retry.first_wait,
         )
