@@ -22,7 +22,7 @@ _WHEEL_FOLDERS = (
 # What uv, pip and the kernel say, and what the reader can do about it.
 _CURES = (
     (r"No space left on device|os error 28", "the disk is full: make room and try again"),
-    (r"hash(es)? mismatch|DO NOT MATCH THE HASHES", "a package does not match its hash"),
+    (r"(?i:hash mismatch)|DO NOT MATCH THE HASHES", "a package does not match its hash"),
     (
         r"CERTIFICATE_VERIFY_FAILED|UnknownIssuer|invalid peer certificate",
         "the package index's certificate is not trusted: set SSL_CERT_FILE to your CA bundle",

@@ -22,7 +22,12 @@ def read_git(root: Path, environ: Mapping[str, str]) -> Git:
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     if commit is None:
         return Git(commit=environ.get("GITHUB_SHA"), branch=_github_branch(environ), dirty=False)
-    branch = _github_branch(environ) or _git(root, "symbolic-ref", "--short", "--quiet", "HEAD")
+    on_github = "GITHUB_REF" in environ
+    branch = (
+        _github_branch(environ)
+        if on_github
+        else _git(root, "symbolic-ref", "--short", "--quiet", "HEAD")
+    )
     status = _git(root, "status", "--porcelain", "--untracked-files=normal")
     return Git(commit=commit, branch=branch, dirty=status != "")
 

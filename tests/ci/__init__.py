@@ -1,0 +1,7 @@
+"""Tests of the CI program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
