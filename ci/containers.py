@@ -18,9 +18,6 @@ Step = Callable[[dagger.Container], dagger.Container]
 IMAGE_SOURCE = (
     "Dockerfile",
     ".dockerignore",
-    "pyproject.toml",
-    "README.md",
-    "LICENSE",
     "requirements/airflow.txt",
     "pipeline/**/*.py",
     "dags/**/*.py",
