@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ci.errors import CheckFailed, Failure
+from ci.errors import CheckFailed, Failure, InfrastructureError
+from ci.execs import Checked
 from ci.sarif import Finding
-from ci.stages.security import CODE, NO_DATABASE, WRITTEN, require_none_grave, summary
+from ci.stages.security import CODE, NO_DATABASE, WRITTEN, read, require_none_grave, summary
+from tests.ci.test_sarif import result, sarif
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +57,42 @@ def test_summary_never_passes_a_scan_that_did_not_happen_for_a_clean_one(
     count: int, complete: bool, expected: str
 ) -> None:
     assert summary([finding(is_grave=False)] * count, complete=complete) == expected
+
+
+def checked(tmp_path: Path, *, exit_code: int, output: str = "") -> Checked:
+    log = tmp_path / "bandit.txt"
+    log.write_text(output)
+    return Checked(name="bandit", exit_code=exit_code, log=log, cached=True)
+
+
+def test_scan_that_ended_well_is_read(tmp_path: Path) -> None:
+    report = tmp_path / "bandit.sarif"
+    report.write_text(sarif(result("B602", "error", "a.py", 1)))
+
+    scanned = read(checked(tmp_path, exit_code=0), report)
+
+    assert scanned.cached
+    assert [found.rule for found in scanned.findings or ()] == ["B602"]
+
+
+def test_scanner_that_broke_is_infrastructure_whatever_it_left_behind(tmp_path: Path) -> None:
+    report = tmp_path / "bandit.sarif"
+    report.write_text(sarif())
+
+    with pytest.raises(InfrastructureError, match=r"^bandit broke with exit code 2\.$") as caught:
+        read(checked(tmp_path, exit_code=2, output="usage: bandit\nno such option"), report)
+
+    assert caught.value.detail.endswith("no such option")
+
+
+@pytest.mark.parametrize("text", [None, "", "{}"], ids=["missing", "empty", "no runs"])
+def test_scan_without_a_report_does_not_pass(tmp_path: Path, text: str | None) -> None:
+    report = tmp_path / "bandit.sarif"
+    if text is not None:
+        report.write_text(text)
+
+    with pytest.raises(InfrastructureError, match="wrote no report"):
+        read(checked(tmp_path, exit_code=0), report)
 
 
 def test_bandit_is_given_every_package_of_the_repository() -> None:

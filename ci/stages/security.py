@@ -1,0 +1,159 @@
+"""Security: Trivy over what is written here and what ships, Bandit over the Python, as SARIF."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagger
+
+from ci import execs
+from ci.containers import SOURCE, development, fresh, image
+from ci.errors import CheckFailed, InfrastructureError
+from ci.execs import REPORTS, Check, Checked
+from ci.sarif import Finding, SarifError, findings, grave
+from ci.stage import Context, Result
+
+TRIVY_IMAGE = "aquasec/trivy:0.76.0"
+
+# Python that runs somewhere; tests may assert and hold made-up passwords.
+CODE = ("ci", "dags", "engine", "pipeline")
+
+# A secret can stand in any file, so this takes in more than the other stages do.
+WRITTEN = (
+    *(f"{folder}/**/*.py" for folder in (*CODE, "benchmarks", "tests")),
+    *(f"{folder}/**" for folder in (".ci", ".github", "deploy", "docs", "images", "requirements")),
+    *("*.md", "*.toml", ".dockerignore", ".pre-commit-config.yaml", "Dockerfile", "compose.yaml"),
+)
+
+NO_DATABASE = "not scanned for vulnerabilities: database not reachable"
+
+_ROOTFS = "/rootfs"
+_CACHE = "/var/cache/trivy"
+
+MISCONFIGURATIONS = Check(
+    name="trivy",
+    command=(
+        *("trivy", "filesystem", "--scanners", "misconfig,secret", "--offline-scan"),
+        # The checks inside the scanner are of its own release: there is nothing to download.
+        *("--skip-db-update", "--skip-check-update"),
+        # A stand-in runs as root where the image that it stands for does.
+        *("--skip-files", "images/*/Dockerfile"),
+        *("--format", "sarif", "--output", f"{REPORTS}/trivy.sarif", "."),
+    ),
+)
+DANGEROUS_CODE = Check(
+    name="bandit",
+    command=(
+        *("bandit", "--quiet", "--recursive", *CODE),
+        *("--exit-zero", "--format", "sarif", "--output", f"{REPORTS}/bandit.sarif"),
+    ),
+)
+VULNERABILITIES = Check(
+    name="trivy-image",
+    command=(
+        *("trivy", "rootfs", "--scanners", "vuln", "--ignore-unfixed", "--cache-dir", _CACHE),
+        *("--format", "sarif", "--output", f"{REPORTS}/trivy-image.sarif", _ROOTFS),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """What one scan came to; `findings` is None where it could not be done here."""
+
+    findings: tuple[Finding, ...] | None
+    cached: bool
+
+
+async def run(context: Context) -> Result:
+    """Pass unless something of HIGH or CRITICAL was found; everything found is in the report."""
+    outcomes = await asyncio.gather(
+        _written(context), _code(context), _shipped(context), return_exceptions=True
+    )
+    scanned = [outcome for outcome in outcomes if isinstance(outcome, Scanned)]
+    found = [finding for scan in scanned for finding in scan.findings or ()]
+    log = context.report / "findings.txt"
+    log.write_text("".join(f"{finding}\n" for finding in found))
+    # Findings go before a scanner that broke: they will be there in the next run too.
+    require_none_grave(found, log)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    complete = all(scan.findings is not None for scan in scanned)
+    # The third scan is made anew each time, and says nothing of whether anything changed.
+    cached = all(scan.cached for scan in scanned[:2])
+    return Result(reason=summary(found, complete=complete), cached=cached)
+
+
+def require_none_grave(found: Sequence[Finding], log: Path) -> None:
+    """Raise CheckFailed for findings at HIGH or CRITICAL, each with file and line."""
+    bad = grave(found)
+    if bad:
+        count = f"{len(bad)} finding{'s' if len(bad) > 1 else ''} at HIGH or CRITICAL"
+        raise CheckFailed(f"{count}.", detail="\n".join(map(str, bad)), log=log)
+
+
+def summary(found: Sequence[Finding], *, complete: bool) -> str:
+    """What a passed stage says of itself."""
+    below = f"{len(found)} below HIGH" if found else "nothing found"
+    return below if complete else f"{below}; {NO_DATABASE}"
+
+
+def read(checked: Checked, sarif: Path) -> Scanned:
+    """What a scanner that ended well found.
+
+    Raises InfrastructureError where it broke or wrote nothing that can be read.
+    """
+    if checked.exit_code != 0:
+        raise InfrastructureError(
+            f"{checked.name} broke with exit code {checked.exit_code}.",
+            detail="\n".join(checked.output.splitlines()[-20:]),
+            log=checked.log,
+        )
+    try:
+        found = findings(sarif.read_text())
+    except (SarifError, OSError) as error:
+        message = f"{checked.name} wrote no report that can be read: {error}."
+        raise InfrastructureError(message, log=checked.log) from error
+    return Scanned(findings=found, cached=checked.cached)
+
+
+async def _written(context: Context) -> Scanned:
+    """Misconfigurations and secrets in what stands in the repository."""
+    container = _trivy(context).with_directory(SOURCE, context.source(*WRITTEN))
+    return await _scan(context, container.with_workdir(SOURCE), MISCONFIGURATIONS)
+
+
+async def _code(context: Context) -> Scanned:
+    """Dangerous use of Python."""
+    source = context.source(*(f"{folder}/**/*.py" for folder in CODE))
+    return await _scan(context, development(context).with_directory(SOURCE, source), DANGEROUS_CODE)
+
+
+async def _shipped(context: Context) -> Scanned:
+    """Known vulnerabilities in the image, where Trivy's database can be had."""
+    container = (
+        _trivy(context)
+        .with_mounted_directory(_ROOTFS, image(context).rootfs())
+        .with_mounted_cache(_CACHE, context.client.cache_volume("brewline-trivy"))
+        # They become known while nothing changes here: this scan alone is never remembered.
+        .with_env_variable("BREWLINE_NONCE", secrets.token_hex(8))
+    )
+    checked = await execs.run(context, container, VULNERABILITIES)
+    if checked.exit_code != 0 and "DB error" in checked.output:
+        context.say(NO_DATABASE)
+        return Scanned(findings=None, cached=False)
+    return read(checked, context.report / f"{checked.name}.sarif")
+
+
+async def _scan(context: Context, container: dagger.Container, check: Check) -> Scanned:
+    checked = await execs.run(context, container, check)
+    return read(checked, context.report / f"{check.name}.sarif")
+
+
+def _trivy(context: Context) -> dagger.Container:
+    return context.client.container().from_(TRIVY_IMAGE).with_(fresh(context))
