@@ -1,0 +1,155 @@
+"""Which paths git ignores, by the .gitignore files of a tree.
+
+Paths are relative to the top of the tree, with `/` between names, as `os.fsdecode` gives them.
+Git compares bytes, so a `?` is half an `é`; here each byte is one character of a text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "blank": r" \t",
+    "cntrl": r"\x00-\x1f\x7f",
+    "digit": "0-9",
+    "graph": r"\x21-\x7e",
+    "lower": "a-z",
+    "print": r"\x20-\x7e",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r" \t\n\v\f\r",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    regex: re.Pattern[str]
+    negated: bool
+    directories_only: bool
+    by_name: bool
+
+    def matches(self, path: str, directory: bool) -> bool:
+        if self.directories_only and not directory:
+            return False
+        subject = path.rpartition("/")[2] if self.by_name else path
+        return self.regex.fullmatch(subject) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class GitIgnore:
+    """The rules that hold in one directory: its own file's, then those of the files above it.
+
+    A walk starts with `GitIgnore()`, calls `including` for every directory that has a
+    .gitignore, and does not enter ignored directories: nothing below them can come back.
+    """
+
+    files: tuple[tuple[str, tuple[_Rule, ...]], ...] = ()
+
+    def including(self, directory: str, content: bytes) -> GitIgnore:
+        """These rules and those of the .gitignore in `directory`, "" for the top."""
+        prefix = f"{_bytewise(directory)}/" if directory else ""
+        rules = tuple(rule for line in _lines(content) if (rule := _rule(line)))
+        return GitIgnore(((prefix, rules), *self.files))
+
+    def ignores(self, path: str, *, directory: bool) -> bool:
+        """Whether git ignores `path`, which lies in no ignored directory."""
+        path = _bytewise(path)
+        for prefix, rules in self.files:
+            if not path.startswith(prefix):
+                continue
+            for rule in reversed(rules):
+                if rule.matches(path[len(prefix) :], directory):
+                    return not rule.negated
+        return False
+
+
+def _bytewise(path: str) -> str:
+    return os.fsencode(path).decode("latin-1")
+
+
+def _lines(content: bytes) -> list[str]:
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
+    lines = text.split("\n")
+    return [line.removesuffix("\r") for line in lines if not line.startswith("#")]
+
+
+def _rule(line: str) -> _Rule | None:
+    """The rule of a line, or None for an empty one and for one that can match nothing."""
+    negated = line.startswith("!")
+    pattern = _without_trailing_spaces(line[1:] if negated else line)
+    directories_only = pattern.endswith("/")
+    pattern = pattern.removesuffix("/")
+    anchored = "/" in pattern
+    try:
+        regex = re.compile(_translate(pattern.removeprefix("/"), across=anchored), re.DOTALL)
+    except ValueError:
+        return None
+    return _Rule(regex, negated, directories_only, not anchored) if pattern else None
+
+
+def _without_trailing_spaces(pattern: str) -> str:
+    stripped = pattern.rstrip(" ")
+    escapes = len(stripped) - len(stripped.rstrip("\\"))
+    return stripped + " " if escapes % 2 and stripped != pattern else stripped
+
+
+def _translate(pattern: str, *, across: bool) -> str:
+    """A regular expression; `across` gives `**` its meaning between slashes."""
+    out, at = "", 0
+    while at < len(pattern):
+        stars = re.compile(r"\*+").match(pattern, at)
+        if stars:
+            text, at = _stars(pattern, at, stars.end(), across)
+        elif pattern[at] == "?":
+            text, at = "[^/]", at + 1
+        elif pattern[at] == "[":
+            text, at = _set(pattern, at + 1)
+        else:
+            literal, at = _literal(pattern, at)
+            text = re.escape(literal)
+        out += text
+    return out
+
+
+def _stars(pattern: str, start: int, end: int, across: bool) -> tuple[str, int]:
+    opens = start == 0 or pattern[start - 1] == "/"
+    if across and end - start >= 2 and opens:
+        if end == len(pattern):
+            return ".+" if start else ".*", end
+        if pattern[end] == "/":
+            return "(?:.*/)?", end + 1
+    return "[^/]*", end
+
+
+def _set(pattern: str, at: int) -> tuple[str, int]:
+    """A `[...]`: `!` or `^` negates, `]` counts where it comes first; it never takes a slash."""
+    negated = pattern[at : at + 1] in ("!", "^")
+    at += negated
+    start, out = at, ""
+    while at == start or pattern[at : at + 1] != "]":
+        name = re.compile(r"\[:([a-z]+):\]").match(pattern, at)
+        if name and name[1] in _CLASSES:
+            out, at = out + _CLASSES[name[1]], name.end()
+            continue
+        low, at = _literal(pattern, at)
+        high = low
+        if pattern[at : at + 1] == "-" and pattern[at + 1 : at + 2] not in ("", "]"):
+            high, at = _literal(pattern, at + 1)
+        if low <= high:
+            out += f"{re.escape(low)}-{re.escape(high)}"
+    if not out:
+        return ("[^/]" if negated else "(?!)"), at + 1
+    return (f"(?!/)[^{out}]" if negated else f"(?!/)[{out}]"), at + 1
+
+
+def _literal(pattern: str, at: int) -> tuple[str, int]:
+    if pattern[at : at + 1] == "\\":
+        at += 1
+    if at >= len(pattern):
+        raise ValueError("an escape or a set that does not end")
+    return pattern[at], at + 1

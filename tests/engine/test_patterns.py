@@ -1,0 +1,242 @@
+"""The patterns of recorded sessions, and .dockerignore lists, applied to small trees."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.patterns import (
+    Glob,
+    Matched,
+    PathFilter,
+    PatternError,
+    PatternList,
+    read_ignore_file,
+)
+
+TREE = ("a.txt", "b.md", "d/c.txt", "d/e/f.txt", "d/e/g.md", "empty/")
+ALL = ["a.txt", "b.md", "d/", "d/c.txt", "d/e/", "d/e/f.txt", "d/e/g.md", "empty/"]
+GLOBBED = (
+    *("a.txt", "b.md", ".h.txt", "d/c.txt", "d/e/f.txt", "d/e/g.md"),
+    *("x1", "x2", "xy", "empty/"),
+)
+
+
+def children(tree: tuple[str, ...], directory: str) -> list[tuple[str, bool]]:
+    """The paths directly in `directory` of `tree`, and which are directories."""
+    prefix = f"{directory}/" if directory else ""
+    found: dict[str, bool] = {}
+    for path in tree:
+        if path.startswith(prefix):
+            name, slash, _ = path[len(prefix) :].partition("/")
+            if name:
+                found[prefix + name] = bool(slash)
+    return sorted(found.items())
+
+
+def filtered(
+    tree: tuple[str, ...],
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+) -> list[str]:
+    """What the filter leaves of `tree`, as a walk of the engine finds it."""
+    rules = PathFilter(include or (), exclude or ())
+    kept: dict[str, None] = {}
+
+    def walk(directory: str, state: tuple[Matched, Matched] | None, above: list[str]) -> None:
+        for path, is_directory in children(tree, directory):
+            step = rules.step(path, directory=is_directory, parent=state)
+            shown = f"{path}/" if is_directory else path
+            if step.keep:
+                kept.update(dict.fromkeys([*above, shown]))
+            if step.descend:
+                walk(path, step.state, [*above, shown])
+
+    walk("", None, [])
+    return list(kept)
+
+
+def globbed(tree: tuple[str, ...], pattern: str) -> list[str]:
+    """What `pattern` names in `tree`."""
+    glob = Glob(pattern)
+    found: list[str] = []
+
+    def walk(directory: str) -> None:
+        for path, is_directory in children(tree, directory):
+            if glob.matches(path):
+                found.append(f"{path}/" if is_directory else path)
+            if is_directory and glob.descends(path):
+                walk(path)
+
+    walk("")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        pytest.param([], [], ALL, id="all"),
+        pytest.param(["*.txt"], [], ["a.txt"], id="inc *.txt"),
+        pytest.param(
+            ["**/*.txt"],
+            [],
+            ["a.txt", "d/", "d/c.txt", "d/e/", "d/e/f.txt"],
+            id="inc **/*.txt",
+        ),
+        pytest.param(["d"], [], ALL[2:7], id="inc d"),
+        pytest.param(["d/"], [], ALL[2:7], id="inc d/"),
+        pytest.param(["d/e"], [], ["d/", "d/e/", "d/e/f.txt", "d/e/g.md"], id="inc d/e"),
+        pytest.param(["d/*"], [], ALL[2:7], id="inc d/*"),
+        pytest.param(["empty"], [], ["empty/"], id="inc empty"),
+        pytest.param(["none"], [], [], id="inc none"),
+        pytest.param([], ["*.txt"], ALL[1:], id="exc *.txt"),
+        pytest.param([], ["d"], ["a.txt", "b.md", "empty/"], id="exc d"),
+        pytest.param([], ["d/"], ["a.txt", "b.md", "empty/"], id="exc d/"),
+        pytest.param([], ["**"], [], id="exc **"),
+        pytest.param([], ["**/*.md"], [p for p in ALL if p[-2:] != "md"], id="exc **/*.md"),
+        pytest.param(
+            [],
+            ["d", "!d/e/f.txt"],
+            ["a.txt", "b.md", "d/", "d/e/", "d/e/f.txt", "empty/"],
+            id="exc d !d/e/f.txt",
+        ),
+        pytest.param(
+            [],
+            ["d/*", "!d/c.txt"],
+            ["a.txt", "b.md", "d/", "d/c.txt", "empty/"],
+            id="exc d/* !d/c.txt",
+        ),
+        pytest.param(
+            ["d"],
+            ["**/*.md"],
+            ["d/", "d/c.txt", "d/e/", "d/e/f.txt"],
+            id="inc d exc **/*.md",
+        ),
+        pytest.param(["d"], ["**/e"], ["d/", "d/c.txt"], id="inc d exc **/e"),
+    ],
+)
+def test_include_and_exclude_leave_what_was_recorded(
+    include: list[str], exclude: list[str], expected: list[str]
+) -> None:
+    assert filtered(TREE, include, exclude) == expected
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        (["d/e"], [], ["d/", "d/e/", "d/e/f.txt", "d/e/g.md"]),
+        ([], ["d/e"], ["a.txt", "d/", "d/c.txt"]),
+        (["**/*.txt"], ["d/*.txt"], ["a.txt", "d/", "d/e/", "d/e/f.txt"]),
+        ([], [], ["a.txt", "d/", "d/c.txt", "d/e/", "d/e/f.txt", "d/e/g.md"]),
+    ],
+)
+def test_filter_leaves_what_was_recorded(
+    include: list[str], exclude: list[str], expected: list[str]
+) -> None:
+    assert filtered(("a.txt", "d/c.txt", "d/e/f.txt", "d/e/g.md"), include, exclude) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", [".h.txt", "a.txt", "b.md", "d/", "empty/", "x1", "x2", "xy"]),
+        (
+            "**",
+            [
+                *(".h.txt", "a.txt", "b.md", "d/", "d/c.txt", "d/e/", "d/e/f.txt"),
+                *("d/e/g.md", "empty/", "x1", "x2", "xy"),
+            ],
+        ),
+        ("*.txt", [".h.txt", "a.txt"]),
+        ("**/*.txt", [".h.txt", "a.txt", "d/c.txt", "d/e/f.txt"]),
+        ("d/*", ["d/c.txt", "d/e/"]),
+        ("d/**", ["d/c.txt", "d/e/", "d/e/f.txt", "d/e/g.md"]),
+        ("x?", ["x1", "x2", "xy"]),
+        ("x[0-9]", ["x1", "x2"]),
+        ("*.{txt,md}", []),
+        ("d", ["d/"]),
+        ("none*", []),
+        ("**/e", ["d/e/"]),
+        ("/*.md", []),
+        ("./*.md", ["b.md"]),
+        ("d/", ["d/"]),
+        ("x[^0-9]", ["xy"]),
+        ("d/e/f.txt", ["d/e/f.txt"]),
+    ],
+)
+def test_glob_finds_what_was_recorded(pattern: str, expected: list[str]) -> None:
+    assert globbed(GLOBBED, pattern) == expected
+
+
+def test_odd_names_match_and_an_escaped_star_is_a_star() -> None:
+    names = ("new\nline", "back\\slash", "star*", "starry", "n\u00e9", "ne\u0301", "\udcff")
+    assert globbed(names, "star\\*") == ["star*"]
+    assert globbed(names, "back\\\\*") == ["back\\slash"]
+    assert globbed(names, "n?") == ["n\u00e9"]
+    assert globbed(names, "new*") == ["new\nline"]
+    assert globbed(names, "?") == ["\udcff"]
+    assert filtered(("a\nb/c",), exclude=["**/c"]) == ["a\nb/"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "named"),
+    [
+        (["a"], "a/b/c", True),
+        (["a/b"], "a", False),
+        (["/a"], "a", False),
+        (["a/../b//c/"], "b/c", True),
+        (["**/x"], "x", True),
+        (["**x"], "d/prefix", True),
+        (["x**"], "x/y", True),
+        (["a/**/z"], "a/z", True),
+        (["a/**/z"], "a/b/c/z", True),
+        (["*"], "d/e", True),
+        (["*", "!d"], "d/e", False),
+        (["*", "!d/e"], "d/e", False),
+        (["!d", "d"], "d", True),
+        (["d", "!d/e", "d/e/f"], "d/e/f", True),
+        (["[a-c]/[^x]"], "b/y", True),
+        (["[]-]"], "x", None),
+        ([" a "], "a", True),
+        (["", "  "], "a", False),
+        (["."], "a", False),
+        (["a+b(c)"], "a+b(c)", True),
+    ],
+)
+def test_a_dockerignore_list_names_paths(
+    patterns: list[str], path: str, named: bool | None
+) -> None:
+    if named is None:
+        with pytest.raises(PatternError):
+            PatternList(patterns)
+    else:
+        assert PatternList(patterns).matches(path) is named
+
+
+@pytest.mark.parametrize("pattern", ["[a", "a\\", "[]", "[a-]", "[b-a]", "!"])
+def test_a_malformed_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(PatternError, match="syntax error in pattern"):
+        PatternList([pattern])
+
+
+def test_a_path_can_be_asked_for_without_a_walk() -> None:
+    rules = PathFilter(["d"], ["**/*.md"])
+    assert [path for path in ("a", "d", "d/x", "d/x.md") if rules.keeps(path)] == ["d", "d/x"]
+    assert not rules.is_empty
+    assert PathFilter().is_empty
+
+
+def test_a_walk_skips_directories_that_cannot_hold_anything_kept() -> None:
+    def descends(path: str, include: list[str], exclude: list[str]) -> bool:
+        return PathFilter(include, exclude).step(path, directory=True).descend
+
+    assert not descends("node_modules", [], ["node_modules"])
+    assert not descends("node_modules", ["src/app"], [])
+    assert not descends("node_modules", [], ["node_modules", "!src/x"])
+    assert descends("src", ["src/app/**"], [])
+    assert descends("src", [], ["src", "!src/x"])
+    assert descends("anything", ["**/*.py"], [])
+
+
+def test_a_dockerignore_file_loses_comments_blanks_and_leading_slashes() -> None:
+    text = "\ufeff# comment\n\n /a/ \n!/b/../c\n! d\n#e\n /\n\r\nf\r\n"
+    assert read_ignore_file(text) == ["a", "!c", "!d", "/", "f"]
