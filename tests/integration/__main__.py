@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.integration.airflow import Airflow
 from tests.integration.dag_run import DagRun
 from tests.integration.lake import source_total, verify
-from tests.integration.logs import component_trouble, keep
+from tests.integration.logs import keep, worst_component
 from tests.integration.stack import Stack
 from tests.integration.verdict import Cause, Failed, Verdict
 
@@ -87,9 +87,13 @@ def _expected(api: str) -> int:
 def _check_health(health: dict[str, str | None], stack: Stack) -> None:
     for part in ("metadatabase", "scheduler", "dag_processor"):
         if health.get(part) != "healthy":
-            name, lines = component_trouble(stack.folder)
-            message = f"The API server says that the {part} is {health.get(part)}."
-            raise Failed(Cause.INFRASTRUCTURE, message, log=name, lines=lines)
+            log, trouble = worst_component(stack.folder)
+            raise Failed(
+                Cause.INFRASTRUCTURE,
+                f"The API server says that the {part} is {health.get(part)}: {trouble.summary}",
+                log=f"logs/components/{log.name}" if log else "logs/components",
+                lines=trouble.lines,
+            )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.airflow import Airflow
-from tests.integration.logs import component_trouble, task_trouble
+from tests.integration.logs import task_trouble, worst_component
 from tests.integration.stack import Stack
 from tests.integration.verdict import Cause, Failed
 
@@ -88,9 +88,13 @@ class DagRun:
         trouble = task_trouble(self.logs / log)
         if trouble is None:
             # The task never came to write: what kept it from starting is in a component's log.
-            name, lines = component_trouble(self.stack.folder)
-            message = f"Task {_name(first)} failed before it could write a log."
-            return Failed(Cause.INFRASTRUCTURE, message, log=name, lines=lines)
+            log_file, trouble = worst_component(self.stack.folder)
+            raise Failed(
+                Cause.INFRASTRUCTURE,
+                f"Task {_name(first)} failed before it could write a log: {trouble.summary}",
+                log=f"logs/components/{log_file.name}" if log_file else "logs/components",
+                lines=trouble.lines,
+            )
         upstream = trouble.kind.rpartition(".")[2] == _UPSTREAM
         return Failed(
             Cause.UPSTREAM if upstream else Cause.CODE,

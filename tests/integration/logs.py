@@ -10,87 +10,94 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What a component says when a task cannot even start; the task itself has no log then.
-_TROUBLE = re.compile(
-    r"invalid auth token|signature verification failed|no space left|out of memory|"
-    r"could not connect|connection refused|\berror\b|\bcritical\b|exception",
-    re.IGNORECASE,
+# What explains most comes first. A task that cannot even start has no log of its own, and then a
+# component's log is the only one to tell.
+_TROUBLE = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"no space left|cannot allocate memory|out of memory",
+        r"invalid auth token|password authentication failed",
+        r"signature verification failed|connection refused|could not connect",
+        r"\b(\w+\.)*\w*(error|exception)\b.*:|\bfatal\b|\bcritical\b",
+        r"\berror\b",
+    )
 )
+_CARETS = re.compile(r"^[\s^~]*$")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """The error that a task's log ends with."""
+    """The error that a log tells of: in one line, and the lines that matter."""
 
-    kind: str
     summary: str
     lines: tuple[str, ...]
+    kind: str = ""
 
 
-def last_lines(log: Path, count: int = 12) -> tuple[str, ...]:
-    """The last lines of a log that are not blank; none where there is no log."""
-    try:
-        text = log.read_text(errors="replace")
-    except OSError:
-        return ()
-    return tuple([line for line in text.splitlines() if line.strip()][-count:])
+def component_trouble(log: Path, count: int = 12) -> Trouble:
+    """Why a component ended: the most telling of the last lines of its log."""
+    lines = _read(log)[-4 * count :]
+    telling = [line for line in lines if _rank(line) < len(_TROUBLE)]
+    # min() keeps the first of equals: an exception is told from its last line backwards.
+    summary = min(reversed(telling), key=_rank) if telling else (lines or [""])[-1]
+    return Trouble(summary=summary.strip()[:500], lines=tuple(lines[-count:]))
+
+
+def worst_component(folder: Path) -> tuple[Path | None, Trouble]:
+    """The log below `folder` that says most about what went wrong, and what it says."""
+    found: list[tuple[int, str, list[str]]] = []
+    for log in sorted(folder.glob("*.log")):
+        lines = list(dict.fromkeys(line.strip() for line in _read(log)))
+        best = min((_rank(line) for line in lines), default=len(_TROUBLE))
+        if best < len(_TROUBLE):
+            found.append((best, log.name, [line for line in lines if _rank(line) == best]))
+    if not found:
+        return None, Trouble(summary="no log of any component says why", lines=())
+    _, name, lines = min(found)
+    return folder / name, Trouble(summary=lines[0][:500], lines=tuple(lines[:6]))
 
 
 def task_trouble(log: Path) -> Trouble | None:
     """The last error of a task's log: its exception, where Airflow recorded one."""
-    try:
-        text = log.read_text(errors="replace")
-    except OSError:
-        return None
     found: Trouble | None = None
-    for line in text.splitlines():
+    for line in _read(log):
         try:
             record = json.loads(line)
         except ValueError:
             continue
         if isinstance(record, dict) and str(record.get("level")) in {"error", "critical"}:
-            found = _trouble(record)
+            found = _recorded(record)
     return found
 
 
-def _trouble(record: dict[str, Any]) -> Trouble:
-    kind = ""
+def _recorded(record: dict[str, Any]) -> Trouble:
     summary = str(record.get("event", ""))
-    lines = [summary]
-    for detail in record.get("error_detail") or ():
-        kind = str(detail.get("exc_type", ""))
-        summary = f"{kind}: {detail.get('exc_value', '')}"
-        lines.append(summary)
-        frames = detail.get("frames") or ()
-        if frames:
-            last = frames[-1]
-            where = f"{last.get('filename')}:{last.get('lineno')} in {last.get('name')}"
-            lines.append(f"  at {where}")
-        break
-    return Trouble(kind=kind, summary=summary, lines=tuple(lines))
+    details = record.get("error_detail") or ()
+    if not details:
+        return Trouble(summary=summary, lines=(summary,))
+    # The first detail is the exception itself, the others are what caused it.
+    detail = details[0]
+    kind = str(detail.get("exc_type", ""))
+    lines = [summary, f"{kind}: {detail.get('exc_value', '')}"]
+    frames = detail.get("frames") or ()
+    if frames:
+        last = frames[-1]
+        lines.append(f"  at {last.get('filename')}:{last.get('lineno')} in {last.get('name')}")
+    return Trouble(kind=kind, summary=lines[1], lines=tuple(lines))
 
 
-def component_trouble(folder: Path, count: int = 6) -> tuple[str, tuple[str, ...]]:
-    """The component whose log shows trouble first in order of what explains most, and its lines."""
-    candidates: list[tuple[int, str, tuple[str, ...]]] = []
-    for log in sorted(folder.glob("*.log")):
-        lines = log.read_text(errors="replace").splitlines()
-        hits = [line for line in lines if _TROUBLE.search(line)]
-        if hits:
-            # A named cause says more than the word error.
-            rank = min(_rank(line) for line in hits)
-            best = [line for line in hits if _rank(line) == rank]
-            candidates.append((rank, log.name, tuple(best[:count])))
-    if not candidates:
-        return "", ()
-    _, name, found = min(candidates)
-    return f"logs/components/{name}", found
+def _read(log: Path) -> list[str]:
+    """Lines that say something; none where there is no log."""
+    try:
+        text = _COLOUR.sub("", log.read_text(errors="replace"))
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if not _CARETS.match(line)]
 
 
 def _rank(line: str) -> int:
-    match = _TROUBLE.search(line)
-    word = match[0].lower() if match else "error"
-    return 1 if word in {"error", "critical", "exception"} else 0
+    return next((i for i, p in enumerate(_TROUBLE) if p.search(line)), len(_TROUBLE))
 
 
 def keep(sources: Iterable[tuple[Path, Path]]) -> None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.logs import last_lines
+from tests.integration.logs import component_trouble
 from tests.integration.verdict import Cause, Failed
 
 
@@ -82,16 +82,17 @@ class Stack:
         if status is not None and not (component.job and status == "0"):
             return f"ended with status {status}"
         if (blocker := self.mark(component, "blocked")) is not None:
-            return f"could not start: {blocker}"
+            return f"could not start ({blocker})"
         if self.mark(component, "unhealthy") is not None:
-            return f"is unhealthy: {self.mark(component, 'health') or 'its check says nothing'}"
+            return f"is unhealthy ({self.mark(component, 'health') or 'its check says nothing'})"
         return None
 
     def _failed(self, component: Component, problem: str) -> Failed:
-        log = self.folder / f"{component.name}.log"
+        trouble = component_trouble(self.folder / f"{component.name}.log")
+        why = f": {trouble.summary}" if trouble.summary else "."
         return Failed(
             Cause.INFRASTRUCTURE,
-            f"{component.name} {problem}.",
+            f"{component.name} {problem}{why}",
             log=f"logs/components/{component.name}.log",
-            lines=last_lines(log),
+            lines=trouble.lines,
         )
