@@ -50,10 +50,13 @@ class GitIgnore:
 
     files: tuple[tuple[str, tuple[_Rule, ...]], ...] = ()
 
-    def including(self, directory: str, content: bytes) -> GitIgnore:
-        """These rules and those of the .gitignore in `directory`, "" for the top."""
+    def including(self, directory: str, text: str) -> GitIgnore:
+        """These rules and those of the .gitignore in `directory`, "" for the top.
+
+        `text` is the file as `os.fsdecode` gives it, so that no byte is lost.
+        """
         prefix = f"{_bytewise(directory)}/" if directory else ""
-        rules = tuple(rule for line in _lines(content) if (rule := _rule(line)))
+        rules = tuple(rule for line in _lines(text) if (rule := _rule(line)))
         return GitIgnore(((prefix, rules), *self.files))
 
     def ignores(self, path: str, *, directory: bool) -> bool:
@@ -68,13 +71,12 @@ class GitIgnore:
         return False
 
 
-def _bytewise(path: str) -> str:
-    return os.fsencode(path).decode("latin-1")
+def _bytewise(text: str) -> str:
+    return os.fsencode(text).decode("latin-1")
 
 
-def _lines(content: bytes) -> list[str]:
-    text = content.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
-    lines = text.split("\n")
+def _lines(text: str) -> list[str]:
+    lines = _bytewise(text.removeprefix("\ufeff")).split("\n")
     return [line.removesuffix("\r") for line in lines if not line.startswith("#")]
 
 

@@ -37,7 +37,7 @@ def walk(root: Path, top: str = "", rules: GitIgnore | None = None) -> list[str]
     rules = rules or GitIgnore()
     own = root / top / ".gitignore"
     if own.is_file():
-        rules = rules.including(top, own.read_bytes())
+        rules = rules.including(top, os.fsdecode(own.read_bytes()))
     found: list[str] = []
     for name in sorted(os.listdir(root / top)):
         path = f"{top}/{name}" if top else name
@@ -60,7 +60,7 @@ def test_a_tree_loses_what_was_recorded(tmp_path: Path) -> None:
 
 def test_the_rules_above_a_subdirectory_hold_in_it(tmp_path: Path) -> None:
     write_tree(tmp_path, RECORDED)
-    above = GitIgnore().including("", b"*.log\n/dist\n!sub/keep.log\n")
+    above = GitIgnore().including("", "*.log\n/dist\n!sub/keep.log\n")
     assert walk(tmp_path, "sub", above) == [
         *("sub/.gitignore", "sub/dist/", "sub/dist/x", "sub/keep.log"),
     ]
@@ -94,19 +94,19 @@ def test_the_rules_above_a_subdirectory_hold_in_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_pattern_means_what_it_means_to_git(lines: str, path: str, ignored: bool) -> None:
-    rules = GitIgnore().including("", lines.encode())
+    rules = GitIgnore().including("", lines)
     assert rules.ignores(path, directory=False) is ignored
 
 
 def test_a_pattern_with_a_trailing_slash_takes_directories_only() -> None:
-    rules = GitIgnore().including("d", b"a/\n")
+    rules = GitIgnore().including("d", "a/\n")
     assert rules.ignores("d/x/a", directory=True)
     assert not rules.ignores("d/x/a", directory=False)
     assert not rules.ignores("a", directory=True)
 
 
 def test_a_deeper_file_has_the_last_word() -> None:
-    rules = GitIgnore().including("", b"*.log\n").including("d", b"!x.log\n")
+    rules = GitIgnore().including("", "*.log\n").including("d", "!x.log\n")
     assert not rules.ignores("d/x.log", directory=False)
     assert rules.ignores("x.log", directory=False)
 

@@ -1,0 +1,1 @@
+"""OCI images as files: references, configurations, layers and layout archives."""
