@@ -51,7 +51,7 @@ MAX_BYTES = {name: 4096 for name in FIELDS if name not in COORDINATES} | {
     "country": 80,
     "state": 80,
 }
-_NUMBER = r"^[+-]?[0-9]{1,20}(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?$"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,7 @@ def _column(table: Any, name: str) -> Any:
     if name not in COORDINATES:
         return text
     written = pc.match_substring_regex(text, _NUMBER)
-    unsigned = pc.replace_substring_regex(text, r"^\+|\.$", "")
-    number = pc.if_else(written, unsigned, pa.scalar(None, pa.string()))
-    return pc.cast(number, pa.float64())
+    return pc.cast(pc.if_else(written, text, pa.scalar(None, pa.string())), pa.float64())
 
 
 def _last_readings(table: Any) -> Any:

@@ -13,7 +13,7 @@ from pipeline import parquet
 from pipeline.lake import Lake
 from pipeline.silver import read_silver
 
-__all__ = ["FORMATS", "TABLES", "aggregate", "read_gold", "write_gold"]
+__all__ = ["FORMATS", "TABLES", "aggregate", "encode", "read_gold", "write_gold"]
 
 # Table name and the place that it counts by, coarse to fine.
 TABLES: dict[str, list[str]] = {
@@ -42,7 +42,7 @@ def write_gold(lake: Lake, run_id: str) -> dict[str, int]:
     rows: dict[str, int] = {}
     for name, place in TABLES.items():
         frame = aggregate(silver, place)
-        for suffix, data in _encode(frame).items():
+        for suffix, data in encode(frame).items():
             lake.write(f"{folder}/{name}.{suffix}", data)
         rows[name] = len(frame)
     return rows
@@ -63,7 +63,8 @@ def _from_csv(row: dict[Any, Any]) -> dict[str, Any]:
     return {name: int(value) if name == COUNT else (value or None) for name, value in row.items()}
 
 
-def _encode(frame: pd.DataFrame) -> dict[str, bytes]:
+def encode(frame: pd.DataFrame) -> dict[str, bytes]:
+    """The frame in every format, by its suffix."""
     records = [_null_safe(record) for record in frame.to_dict("records")]
     lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
     schema = pa.schema(

@@ -125,7 +125,8 @@ class Lake:
         return next(iter(self.committed_runs()), None)
 
     def require_uncommitted(self, run_id: str) -> None:
-        """Refuse to touch a committed run: its folders never change again."""
+        """Refuse to touch a committed run, which never changes again, or what is no run id."""
+        self.folder("bronze", run_id)
         if run_id in self.committed_runs():
             raise UsageError(
                 f"Run {run_id} is already committed in this lake and never changes: "

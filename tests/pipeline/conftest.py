@@ -51,9 +51,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def good_lake(
-    tmp_path_factory: pytest.TempPathFactory, small_rows: list[Brewery]
-) -> Path:
+def good_lake(tmp_path_factory: pytest.TempPathFactory, small_rows: list[Brewery]) -> Path:
     """A lake with the committed run `good`; copy it, do not change it."""
     lake = tmp_path_factory.mktemp("lake")
     server = BreweryServer(("127.0.0.1", 0), small_rows, too_many_every=0)

@@ -131,6 +131,7 @@ def test_an_unknown_brewery_type_is_kept() -> None:
         pytest.param(" -49.5 ", -49.5, id="text-with-space"),
         pytest.param("+1.5", 1.5, id="plus"),
         pytest.param("49.", 49.0, id="point-at-the-end"),
+        pytest.param("-.5", -0.5, id="point-at-the-start"),
         pytest.param("1e1", 10.0, id="exponent"),
         pytest.param(1e-07, 1e-07, id="small-number"),
         pytest.param("51.17625779999999", 51.17625779999999, id="all-digits"),
@@ -150,7 +151,8 @@ def test_coordinates(came: object, kept: float | None) -> None:
         pytest.param({"latitude": 90.01}, "latitude: not within -90 to 90", id="latitude-high"),
         pytest.param({"latitude": "-91"}, "latitude: not within -90 to 90", id="latitude-low"),
         pytest.param({"longitude": 181}, "longitude: not within -180 to 180", id="longitude"),
-        pytest.param({"longitude": 1e300}, "longitude: not a number", id="absurd"),
+        pytest.param({"longitude": 1e300}, "longitude: not within -180 to 180", id="absurd"),
+        pytest.param({"longitude": "9" * 400}, "longitude: not within -180 to 180", id="endless"),
         pytest.param({"latitude": "n/a"}, "latitude: not a number", id="words"),
         pytest.param({"latitude": "49,5"}, "latitude: not a number", id="comma"),
         pytest.param({"latitude": math.nan}, "latitude: not a number", id="nan"),
@@ -164,9 +166,7 @@ def test_coordinates(came: object, kept: float | None) -> None:
         pytest.param({"id": " "}, "id: missing", id="blank-id"),
         pytest.param({"name": "x" * 5000}, "name: longer than 4096 bytes", id="long-name"),
         pytest.param({"country": "é" * 41}, "country: longer than 80 bytes", id="long-country"),
-        pytest.param(
-            {"state_province": "🍺" * 21}, "state: longer than 80 bytes", id="long-state"
-        ),
+        pytest.param({"state_province": "🍺" * 21}, "state: longer than 80 bytes", id="long-state"),
     ],
 )
 def test_rejected_with_the_reason(changes: dict[str, Any], reason: str) -> None:
@@ -255,13 +255,10 @@ def test_cleaning_what_is_clean_changes_nothing(rows: list[dict[str, Any]]) -> N
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.floats(-90, 90, allow_subnormal=False))
+@given(st.floats(-90, 90))
 def test_a_coordinate_means_the_same_as_text_and_as_number(latitude: float) -> None:
     result = cleaned({"id": "1", "latitude": latitude}, {"id": "2", "latitude": repr(latitude)})
-    if result.quarantine.num_rows == 0:
-        assert result.silver["latitude"].to_pylist() == [latitude, latitude]
-    else:  # an exponent of three digits, as no place on earth needs
-        assert abs(latitude) < 1e-99
+    assert result.silver["latitude"].to_pylist() == [latitude, latitude]
 
 
 def test_column_types_are_the_declared_ones() -> None:

@@ -1,0 +1,98 @@
+"""Gold counts, in three formats that say the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import gold
+from pipeline.lake import Lake
+
+COLUMNS = ["country", "state", "city", "brewery_type"]
+Row = tuple[str | None, str | None, str | None, str | None]
+
+
+def table(rows: list[Row]) -> Any:
+    columns = list(zip(*rows, strict=True)) or [()] * 4
+    return pa.table([pa.array(column, pa.string()) for column in columns], names=COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "rows, counted",
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([("A", "S", "C", "micro")], [("A", "S", "micro", 1)], id="one"),
+        pytest.param(
+            [("B", "S", "C", "micro"), ("A", "S", "C", "micro"), ("B", "S", "D", "micro")],
+            [("A", "S", "micro", 1), ("B", "S", "micro", 2)],
+            id="cities-are-summed-and-countries-sorted",
+        ),
+        pytest.param(
+            [("A", "S", "C", "bar"), ("A", "S", "C", None), ("A", None, "C", "bar")],
+            [("A", "S", "bar", 1), ("A", "S", None, 1), ("A", None, "bar", 1)],
+            id="unknown-is-counted-and-comes-last",
+        ),
+        pytest.param(
+            [(name, "S", "C", "bar") for name in ("Ä", "a", "Z")],
+            [("Z", "S", "bar", 1), ("a", "S", "bar", 1), ("Ä", "S", "bar", 1)],
+            id="order-is-by-code-point",
+        ),
+    ],
+)
+def test_counts_by_state(rows: list[Row], counted: list[tuple[Any, ...]]) -> None:
+    frame = gold.aggregate(table(rows), ["country", "state"])
+    found = [
+        tuple(None if value != value or value is None else value for value in row)
+        for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False)
+    ]
+    assert found == counted
+
+
+def test_csv_json_and_parquet_are_what_others_read(good_lake: Path) -> None:
+    folder = good_lake / "gold/run=good"
+    with (folder / "breweries_by_city.csv").open(encoding="utf-8", newline="") as file:
+        from_csv = list(csv.DictReader(file))
+    from_json = json.loads((folder / "breweries_by_city.json").read_text(encoding="utf-8"))
+    assert [{name: str(value) for name, value in row.items()} for row in from_json] == from_csv
+    assert list(from_csv[0]) == ["country", "state", "city", "brewery_type", "breweries"]
+
+
+# Silver lets no control character through.
+letters = st.characters(codec="utf-8", exclude_categories=["Cc"])
+text = st.none() | st.text(letters, min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(text, text, text, text), max_size=8))
+def test_every_format_reads_back_alike_whatever_the_names(rows: list[Row]) -> None:
+    lake = Lake.at("memory://gold-formats")
+    frame = gold.aggregate(table(rows), ["country", "state", "city"])
+    for suffix, data in gold.encode(frame).items():
+        lake.write(f"gold/run=r/t.{suffix}", data)
+    forms = [gold.read_gold(lake, "r", "t", suffix) for suffix in gold.FORMATS]
+    assert forms[0] == forms[1] == forms[2]
+    assert sum(row["breweries"] for row in forms[0]) == len(rows)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(text, text, text, text), max_size=8), st.randoms())
+def test_bytes_do_not_depend_on_the_order_of_rows(rows: list[Row], chance: Any) -> None:
+    place = ["country", "state", "city"]
+    before = gold.encode(gold.aggregate(table(rows), place))
+    chance.shuffle(rows)
+    assert gold.encode(gold.aggregate(table(rows), place)) == before
+
+
+def test_parquet_carries_no_pandas_of_any_version(good_lake: Path) -> None:
+    lake = Lake.at(str(good_lake))
+    data = lake.read("gold/run=good/breweries_by_state.parquet")
+    assert b"pandas" not in data
+    assert io.BytesIO(data).read(4) == b"PAR1"

@@ -1,0 +1,176 @@
+"""The command line: one JSON object or one sentence, and the exit code that the CI decides by."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.lake import Lake
+from pipeline.quality import verify
+from tests.brewery_api.breweries import Brewery
+from tests.brewery_api.server import Answer, BreweryServer
+from tests.pipeline.conftest import SMALL, Serve
+
+FIELDS = [
+    "run_id",
+    "bronze_pages",
+    "bronze_rows",
+    "silver_rows",
+    "quarantine_rows",
+    "duplicate_rows",
+    "gold_rows",
+    "breweries",
+    "problems",
+]
+
+
+def test_run_prints_one_verdict_and_verify_the_same(
+    api: BreweryServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = str(tmp_path / "lake")
+    assert main(["run", "--api", api.url, "--lake", lake, "--run-id", "r"]) == 0
+    printed = capsys.readouterr().out
+    verdict = json.loads(printed)
+    assert list(verdict) == FIELDS
+    assert (verdict["run_id"], verdict["bronze_rows"], verdict["problems"]) == ("r", SMALL, [])
+    assert main(["verify", "--lake", lake]) == 0
+    assert main(["verify", "--lake", lake, "--run-id", "r"]) == 0
+    assert capsys.readouterr().out == 2 * printed
+
+
+def test_runs_without_a_name_get_one_each(api: BreweryServer, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main(["run", "--api", api.url, "--lake", str(tmp_path)]) == 0
+    assert len(set(Lake.at(str(tmp_path)).committed_runs())) == 2
+
+
+def fail(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
+    """The exit code of a command that fails, and its last line on standard error."""
+    code = main(argv)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    return code, printed.err.splitlines()[-1]
+
+
+def test_a_source_that_is_down_exits_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = tmp_path / "lake"
+    code, says = fail(capsys, "run", "--api", "http://127.0.0.1:9", "--lake", str(lake))
+    assert code == 5
+    assert says.startswith("pipeline: The brewery API failed at http://127.0.0.1:9/v1/breweries")
+    assert not lake.exists()
+
+
+def test_a_source_that_sends_html_exits_5(
+    api: BreweryServer, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.faults.extend([Answer(200, b'{"total": 3}'), Answer(200, b"<html>")])
+    code, says = fail(capsys, "run", "--api", api.url, "--lake", str(lake))
+    assert code == 5
+    assert "(page 1): the answer is not a JSON array" in says
+
+
+def test_wrong_data_exits_1_with_the_verdict(
+    serve: Serve, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--api", serve([]).url, "--lake", str(lake), "--run-id", "r"]) == 1
+    assert json.loads(capsys.readouterr().out)["problems"] != []
+    assert Lake.at(str(lake)).current_run() == "good"
+
+
+def test_verify_of_a_damaged_lake_exits_1(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next(lake.glob("gold/*/*.csv")).unlink()
+    assert main(["verify", "--lake", str(lake)]) == 1
+    assert "missing" in json.loads(capsys.readouterr().out)["problems"][0]
+
+
+@pytest.mark.parametrize(
+    "argv, says",
+    [
+        pytest.param(("run", "--api", "brewery", "--lake", "L"), "http://", id="api"),
+        pytest.param(("run", "--api", "http://x", "--lake", "nosuch://x"), "nosuch", id="lake"),
+        pytest.param(
+            ("run", "--api", "http://x", "--lake", "L", "--run-id", "a/b"), "run id", id="run-id"
+        ),
+        pytest.param(("verify", "--lake", "L", "--run-id", "../x"), "run id", id="verify-run-id"),
+    ],
+)
+def test_usage_errors_exit_2(
+    argv: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, message = fail(capsys, *argv)
+    assert (code, says in message) == (2, True), message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_committed_run_id_exits_2(
+    api: BreweryServer, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("run", "--api", api.url, "--lake", str(lake), "--run-id", "good")
+    code, says = fail(capsys, *argv)
+    assert code == 2
+    assert "already committed" in says
+    assert api.requests == []
+
+
+def test_a_lake_that_cannot_be_written_exits_3(
+    api: BreweryServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    code, says = fail(capsys, "run", "--api", api.url, "--lake", str(file))
+    assert code == 3
+    assert "cannot be read or written" in says
+
+
+def test_missing_arguments_exit_2() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["run"])
+    assert caught.value.code == 2
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=lambda blow: blow.name)
+def test_a_run_killed_half_way_leaves_the_last_good_lake(
+    serve: Serve, lake: Path, small_rows: list[Brewery], blow: signal.Signals
+) -> None:
+    server = serve(small_rows)
+    # The first page lands, then the source asks for a long wait.
+    server.too_many_every, server.retry_after = 3, "50"
+    command = [sys.executable, "-m", "pipeline", "run", "--run-id", "killed"]
+    process = subprocess.Popen(
+        [*command, "--api", server.url, "--lake", str(lake)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    try:
+        wait_for(lake / "bronze/run=killed/page-000001.ndjson.zst")
+        process.send_signal(blow)
+        errors = process.communicate(timeout=20)[1].decode()
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == (-signal.SIGKILL if blow is signal.SIGKILL else 130)
+    assert "Traceback" not in errors
+    verdict = verify(Lake.at(str(lake)))
+    assert (verdict.run_id, verdict.problems) == ("good", [])
