@@ -47,6 +47,7 @@ class Console:
     def say(self, stage: str, text: str) -> None:
         """What a stage is doing now: beside its live line, or as a line when asked for."""
         self._said[stage] = text
+        self._refresh()
         if self._verbose:
             self._print(f"{stage}: {text}")
 
@@ -54,6 +55,7 @@ class Console:
         """A stage starts (None) or ends."""
         if result is None:
             self._running[stage] = time.monotonic()
+            self._refresh()
             if not self._live:
                 self.line(f"{stage}: started")
             return
@@ -91,6 +93,10 @@ class Console:
             finally:
                 self._running.clear()
         self._live = None
+
+    def _refresh(self) -> None:
+        if self._live:
+            self._live.refresh()
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -80,17 +81,17 @@ def _apt(command: list[str]) -> str:
 def launcher(root: Path, environ: Mapping[str, str]) -> Path:
     """An executable that the SDK can start as if it were its CLI; written when it differs.
 
-    A session of its own keeps the terminal's Ctrl-C away from the engine, which ends in good
-    order when its standard input closes.
+    It runs the engine of this tree, wherever the caller stands. A session of its own keeps the
+    terminal's Ctrl-C away from the engine, which ends in good order when its input closes.
     """
     text = (
         "#!/bin/sh\n"
         f"export PYTHONPATH={shlex.quote(str(root))}\n"
-        f'exec setsid {shlex.quote(sys.executable)} -m engine "$@"\n'
+        f'exec setsid {shlex.quote(sys.executable)} -P -m engine "$@"\n'
     )
     folder = cache_folder(environ)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"engine-{os.fsencode(root).hex()[-32:]}"
+    path = folder / f"engine-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}"
     if not (path.exists() and path.read_text() == text):
         descriptor, draft = tempfile.mkstemp(dir=folder)
         with os.fdopen(descriptor, "w") as file:

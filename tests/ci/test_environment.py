@@ -142,6 +142,23 @@ def test_a_failed_install_leaves_nothing_half_made(tree: Path, environ: dict[str
     assert not Environment.of("ci", tree, environ).folder.exists()
 
 
+@pytest.mark.parametrize("with_uv", [True, False], ids=["uv", "pip"])
+def test_an_index_that_does_not_answer_is_one_clear_message(
+    tree: Path, environ: dict[str, str], tmp_path: Path, with_uv: bool
+) -> None:
+    if with_uv and not shutil.which("uv"):
+        pytest.skip("uv is not installed")
+    (tree / "requirements" / "ci.txt").write_text(f"rich==1.0 --hash=sha256:{'0' * 64}\n")
+    nowhere = "http://127.0.0.1:9/simple"
+    environ |= {"UV_DEFAULT_INDEX": nowhere, "UV_HTTP_RETRIES": "0", "UV_NO_CACHE": "1"}
+    environ |= {"PIP_INDEX_URL": nowhere, "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
+    if not with_uv:
+        environ["PATH"] = str(tmp_path)
+    with pytest.raises(InfrastructureError, match="package index does not answer"):
+        made(tree, environ)
+    assert not Environment.of("ci", tree, environ).folder.exists()
+
+
 def test_a_cache_folder_that_cannot_be_written_is_one_clear_message(
     tree: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:

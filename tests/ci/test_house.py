@@ -1,0 +1,109 @@
+"""The house itself: who may import whom, what the lock files and workflows may hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ci.containers import IMAGE_SOURCE
+from ci.lockfile import only
+from tests.ci import ROOT
+
+FORBIDDEN = {
+    "pipeline": {"ci", "engine", "dags", "images", "tests", "airflow", "dagger"},
+    "engine": {"ci", "pipeline", "dags", "tests", "airflow"},
+    "ci": {"engine", "pipeline", "dags", "tests", "airflow"},
+    "dags": {"ci", "engine", "tests"},
+}
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_only_go_down(package: str) -> None:
+    found = {
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in (ROOT / package).rglob("*.py")
+        for name in imported(file)
+        if name in FORBIDDEN[package]
+    }
+    assert found == set()
+
+
+def test_nothing_in_ci_asks_which_engine_runs_it() -> None:
+    allowed = {"engine.py", "connection.py", "doctor.py", "embedded.py", "engine_command.py"}
+    asking = {
+        file.name
+        for file in (ROOT / "ci").rglob("*.py")
+        if re.search(r"engine\.name|== .embedded", file.read_text())
+    }
+    assert asking - allowed <= {"workflow.py"}  # it prints the name
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_lock_files_have_hashes_and_no_index(lock: Path) -> None:
+    text = lock.read_text()
+    assert not re.search(r"https?://|--(extra-)?index|--find-links", text)
+    pins = re.findall(r"^[A-Za-z0-9][^\n]*?==[^\n]*(?:\n[ \t]+[^\n]*)*", text, re.MULTILINE)
+    assert pins and all("--hash=sha256:" in pin for pin in pins)
+
+
+def test_one_package_can_be_taken_out_of_a_lock_file() -> None:
+    text = (ROOT / "requirements" / "dev.txt").read_text()
+    part = only(text, "uv")
+    assert part.startswith("uv==") and part.count("==") == 1 and "--hash=sha256:" in part
+    with pytest.raises(LookupError, match="does not pin no-such-thing"):
+        only(text, "no-such-thing")
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_pin_actions_and_ask_for_little(workflow: Path) -> None:
+    text = workflow.read_text()
+    uses = re.findall(r"uses: (\S+)", text)
+    assert uses and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", use) for use in uses)
+    document = yaml.safe_load(text)
+    assert document["permissions"] == {"contents": "read"}
+    assert "concurrency" in document
+    for job in document["jobs"].values():
+        assert "timeout-minutes" in job
+        commands = [step["run"] for step in job["steps"] if "run" in step]
+        assert all(re.fullmatch(r"python ci/main\.py [^\n|;&]+", run) for run in commands)
+
+
+def test_what_the_dockerfile_copies_is_in_its_allow_list() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", text, re.MULTILINE)
+    assert copied
+    for path in copied:
+        assert path in IMAGE_SOURCE or f"{path}/**/*.py" in IMAGE_SOURCE
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CHANGELOG.md", "LICENSE", ".pre-commit-config.yaml"]
+)
+def test_a_reader_finds_what_a_repository_has(name: str) -> None:
+    assert (ROOT / name).stat().st_size > 100
+
+
+def test_the_readme_has_the_two_commands_first() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert lines[3].startswith("python ci/main.py all")
+    assert lines[4].startswith("python ci/main.py selftest")
+
+
+def test_the_changelog_knows_the_version() -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version and f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text()
