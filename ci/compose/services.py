@@ -6,19 +6,17 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import dagger
 
 from ci.compose.types import Build, Compose, Mount, Service
-
-if TYPE_CHECKING:
-    import dagger
 
 # Where the services of one stack leave their marks and logs for each other.
 STACK_FOLDER = "/stack"
 _SCRIPT = Path(__file__).with_name("service.sh")
 
-Bind = Callable[[str], "dagger.Directory | dagger.File"]
-Step = Callable[["dagger.Container"], "dagger.Container"]
+Bind = Callable[[str], dagger.Directory | dagger.File]
+Step = Callable[[dagger.Container], dagger.Container]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +120,6 @@ def _configured(service: Service, bringup: Bringup) -> Step:
 
 def _bound(container: dagger.Container, mount: Mount, bringup: Bringup) -> dagger.Container:
     source = bringup.bind(mount.source)
-    # Imported late, as everywhere: a plan does not need the SDK, which takes most of a second.
-    import dagger
-
     if isinstance(source, dagger.File):
         return container.with_mounted_file(mount.target, source)
     return container.with_mounted_directory(mount.target, source, read_only=mount.read_only)

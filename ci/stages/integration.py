@@ -9,7 +9,9 @@ import secrets
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import dagger
 
 from ci.compose import Compose, read_compose
 from ci.compose.services import STACK_FOLDER, Bringup, services, with_volumes
@@ -18,12 +20,10 @@ from ci.containers import IMAGE_SOURCE, image
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown
 from ci.stage import Context, Result
 
-if TYPE_CHECKING:
-    import dagger
-
 COMPOSE_FILE = "compose.yaml"
 _DAG = "brewery_pipeline"
-_API = "http://brewery-api:8000"
+_SOURCE = "brewery-api"
+_API = f"http://{_SOURCE}:8000"
 _DRIVER = "tests/integration/*.py"
 # The user of the image: what it shares with others in volumes is its own.
 _OWNER = "50000:0"
@@ -89,8 +89,6 @@ async def _drive(context: Context, compose: Compose, *, key: str, token: str) ->
     The driver is the only exec, and services are started for it and end with it: where the engine
     remembers it, nothing is started.
     """
-    import dagger
-
     bringup = Bringup(
         client=context.client,
         key=key,
@@ -164,6 +162,7 @@ def _components(compose: Compose) -> str:
                 "name": service.name,
                 "job": service.name in jobs,
                 "healthcheck": service.healthcheck is not None,
+                "source": service.name == _SOURCE,
             }
             for service in compose.services.values()
         ]
@@ -181,12 +180,11 @@ def _read_verdict(context: Context, status: int) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError) as error:
         raise InfrastructureError(
-            f"The integration driver ended with status {status} and left no verdict.",
-            log=context.report,
+            f"The integration driver ended with status {status} and left no verdict."
         ) from error
 
 
 def _failure(context: Context, failure: Mapping[str, Any]) -> BrewlineError:
-    lines = "".join(f"\n  {line}" for line in failure["lines"])
-    log = context.report / failure["log"] if failure["log"] else context.report / "verdict.json"
-    return _ERRORS[failure["class"]](f"{failure['message']}{lines}", log=log)
+    log = context.report / (failure["log"] or "verdict.json")
+    detail = "\n".join(failure["lines"])
+    return _ERRORS[failure["class"]](failure["message"], detail=detail, log=log)

@@ -13,11 +13,15 @@ from tests.integration.verdict import Cause, Failed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """A service of the stack; a job has to end with success, another must not end."""
+    """A service of the stack; a job has to end with success, another must not end.
+
+    The source stands for the world outside: when it fails, that is upstream's.
+    """
 
     name: str
-    job: bool
-    healthcheck: bool
+    job: bool = False
+    healthcheck: bool = False
+    source: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,7 @@ class Stack:
         trouble = component_trouble(self.folder / f"{component.name}.log")
         why = f": {trouble.summary}" if trouble.summary else "."
         return Failed(
-            Cause.INFRASTRUCTURE,
+            Cause.UPSTREAM if component.source else Cause.INFRASTRUCTURE,
             f"{component.name} {problem}{why}",
             log=f"logs/components/{component.name}.log",
             lines=trouble.lines,

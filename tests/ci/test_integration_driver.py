@@ -1,0 +1,296 @@
+"""The driver of the integration stage: how it judges services, logs and runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.integration.airflow import Airflow
+from tests.integration.dag_run import DagRun
+from tests.integration.logs import component_trouble, keep, task_trouble, worst_component
+from tests.integration.stack import Component, Stack
+from tests.integration.verdict import Cause, Failed, Verdict
+
+DB = Component(name="db", healthcheck=True)
+JOB = Component(name="job", job=True)
+API = Component(name="api", source=True)
+
+
+def stack(folder: Path, **marks: str) -> Stack:
+    """A stack of three services with marks written as `db_healthy="1 s"`."""
+    for name, text in marks.items():
+        (folder / name.replace("_", ".")).write_text(text + "\n")
+    return Stack(folder=folder, components=(DB, JOB, API))
+
+
+def test_a_stack_is_ready_when_checks_pass_jobs_completed_and_the_rest_started(
+    tmp_path: Path,
+) -> None:
+    ready = stack(tmp_path, db_healthy="1 s", job_exit="0", api_started="5").wait_ready(1)
+    assert set(ready) == {"db", "job", "api"}
+
+
+@pytest.mark.parametrize(
+    ("marks", "cause", "message"),
+    [
+        pytest.param(
+            {"db_exit": "0", "db_log": "bye"},
+            Cause.INFRASTRUCTURE,
+            "db ended with status 0: bye",
+            id="ended",
+        ),
+        pytest.param(
+            {"job_exit": "1", "job_log": "Traceback\nx.OperationalError: FATAL: no\nhint"},
+            Cause.INFRASTRUCTURE,
+            "job ended with status 1: x.OperationalError: FATAL: no",
+            id="job failed",
+        ),
+        pytest.param(
+            {"db_unhealthy": "3", "db_health": "no response"},
+            Cause.INFRASTRUCTURE,
+            "db is unhealthy (no response).",
+            id="unhealthy",
+        ),
+        pytest.param(
+            {"db_exit": "1", "job_blocked": "db ended with status 1"},
+            Cause.INFRASTRUCTURE,
+            "db ended with status 1.",
+            id="what failed first, not what it blocked",
+        ),
+        pytest.param(
+            {"api_exit": "2", "api_log": "no CSV"}, Cause.UPSTREAM, "api ended", id="source"
+        ),
+        pytest.param(
+            {"db_healthy": "1"}, Cause.INFRASTRUCTURE, "job was not ready after 0", id="late"
+        ),
+    ],
+)
+def test_a_service_that_fails_is_named_with_its_reason(
+    tmp_path: Path, marks: dict[str, str], cause: Cause, message: str
+) -> None:
+    with pytest.raises(Failed, match=message.replace("(", r"\(").replace(")", r"\)")) as caught:
+        stack(tmp_path, **marks).wait_ready(0)
+    assert caught.value.cause is cause
+    assert caught.value.log.startswith("logs/components/")
+
+
+def test_the_log_of_a_component_is_told_by_its_most_telling_line(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(
+        "x.Error: something: else\n\x1b[31mFATAL:  password authentication failed for user\x1b[0m\n"
+        "   ^^^^^\n(Background on this error at: https://sqlalche.me/)\n"
+    )
+    trouble = component_trouble(log)
+    assert trouble.summary == "FATAL:  password authentication failed for user"
+    assert not any("^" in line for line in trouble.lines)
+    assert component_trouble(tmp_path / "none.log").lines == ()
+
+
+def test_the_component_that_names_the_cause_wins_over_one_that_only_says_error(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "api.log").write_text("an error\nanother error\n")
+    (tmp_path / "scheduler.log").write_text("fine\nServerResponseError: Invalid auth token\n" * 2)
+    log, trouble = worst_component(tmp_path)
+    assert log == tmp_path / "scheduler.log"
+    assert trouble.lines == ("ServerResponseError: Invalid auth token",)
+
+
+def record(kind: str, value: str) -> str:
+    """A line of a task's log as Airflow writes it for an exception."""
+    frames = [{"filename": "/opt/x.py", "lineno": 7, "name": "fetch"}]
+    detail = [{"exc_type": kind, "exc_value": value, "frames": frames}]
+    return json.dumps({"level": "error", "event": "Task failed", "error_detail": detail}) + "\n"
+
+
+def test_the_last_exception_of_a_task_is_told_with_its_place(tmp_path: Path) -> None:
+    log = tmp_path / "attempt=1.log"
+    log.write_text('{"level": "info", "event": "x"}\nno JSON\n' + record("ValueError", "seven"))
+    trouble = task_trouble(log)
+    assert trouble is not None
+    assert trouble.summary == "ValueError: seven"
+    assert trouble.lines[-1] == "  at /opt/x.py:7 in fetch"
+    log.write_text('{"level": "info", "event": "x"}\n')
+    assert task_trouble(log) is None
+
+
+def test_logs_are_kept_without_the_scripts_temporary_files(tmp_path: Path) -> None:
+    source = tmp_path / "source/deep"
+    source.mkdir(parents=True)
+    for name in ("a.log", ".a.exit"):
+        (source / name).write_text(name)
+    keep([(tmp_path / "source", tmp_path / "kept"), (tmp_path / "none", tmp_path / "nothing")])
+    assert [path.name for path in (tmp_path / "kept/deep").iterdir()] == ["a.log"]
+
+
+def test_a_verdict_names_the_step_and_the_class_of_its_failure(tmp_path: Path) -> None:
+    verdict = Verdict(run="r")
+    with verdict.step("start"):
+        pass
+    with pytest.raises(Failed), verdict.step("run"):
+        raise Failed(Cause.UPSTREAM, "down", log="l", lines=("a",))
+    verdict.write(tmp_path / "verdict.json")
+    written = json.loads((tmp_path / "verdict.json").read_text())
+    assert (verdict.exit_code, written["passed"]) == (5, False)
+    assert written["failure"] == {
+        "class": "upstream",
+        "step": "run",
+        "message": "down",
+        "log": "l",
+        "lines": ["a"],
+    }
+
+
+@dataclass
+class Answers:
+    """What the server in place of Airflow says; `states` is the body of the wait endpoint."""
+
+    url: str = ""
+    states: list[str] = field(default_factory=lambda: ["running", "success"])
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
+    dag: dict[str, Any] | None = field(default_factory=dict)
+    received: list[tuple[str, str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def answers() -> Iterator[Answers]:
+    """A server that gives Airflow's answers over a true connection."""
+    said = Answers()
+
+    class Handler(BaseHTTPRequestHandler):
+        def respond(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            said.received.append((self.command, self.path, json.loads(body) if body else None))
+            status, text = self.answer()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PATCH = respond
+
+        def answer(self) -> tuple[int, bytes]:
+            if self.path == "/auth/token":
+                return 201, b'{"access_token": "t"}'
+            if "/wait" in self.path:
+                return 200, "".join(f'{{"state": "{s}"}}\n' for s in said.states).encode()
+            if "/taskInstances" in self.path:
+                return 200, json.dumps({"task_instances": said.tasks}).encode()
+            if "/importErrors" in self.path:
+                return 200, json.dumps({"import_errors": said.errors}).encode()
+            return (404, b"{}") if said.dag is None else (200, json.dumps(said.dag).encode())
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        said.url = f"http://127.0.0.1:{server.server_port}"
+        yield said
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def run(answers: Answers, tmp_path: Path) -> Iterator[DagRun]:
+    """A run of the DAG `d` named `r`."""
+    (tmp_path / "stack").mkdir()
+    airflow = Airflow(answers.url, "secret")
+    yield DagRun(
+        airflow=airflow,
+        stack=stack(tmp_path / "stack"),
+        dag_id="d",
+        run_id="r",
+        logs=tmp_path / "logs",
+    )
+    airflow.client.close()
+
+
+def task(name: str, state: str, *, end: str, index: int = -1) -> dict[str, Any]:
+    """A task instance as the API lists it."""
+    return {"task_id": name, "map_index": index, "state": state, "try_number": 2, "end_date": end}
+
+
+def test_a_run_is_unpaused_then_triggered_by_name(answers: Answers, run: DagRun) -> None:
+    run.run(5)
+    unpaused, triggered, _ = answers.received
+    assert unpaused == ("PATCH", "/api/v2/dags/d", {"is_paused": False})
+    assert triggered[:2] == ("POST", "/api/v2/dags/d/dagRuns")
+    assert triggered[2] == {"logical_date": None, "dag_run_id": "r", "conf": {}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [("pipeline.errors.UpstreamError", Cause.UPSTREAM), ("KeyError", Cause.CODE)],
+)
+def test_a_failed_run_is_explained_by_the_task_that_failed_first(
+    answers: Answers, run: DagRun, kind: str, cause: Cause
+) -> None:
+    answers.states = ["failed"]
+    answers.tasks = [
+        task("late", "failed", end="2026-01-02"),
+        task("first", "failed", end="2026-01-01", index=3),
+        task("next", "upstream_failed", end="2025-01-01"),
+    ]
+    log = run.logs / "dag_id=d/run_id=r/task_id=first/map_index=3/attempt=2.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(record(kind, "why"))
+    with pytest.raises(Failed, match=r"Task first\[3\] failed: .*: why") as caught:
+        run.run(5)
+    assert caught.value.cause is cause
+    assert caught.value.log == f"logs/tasks/{log.relative_to(run.logs)}"
+
+
+def test_a_task_without_a_log_is_explained_by_a_component(answers: Answers, run: DagRun) -> None:
+    answers.states = ["failed"]
+    answers.tasks = [task("plan", "failed", end="2026-01-01")]
+    (run.stack.folder / "scheduler.log").write_text("Error: Invalid auth token\n")
+    with pytest.raises(Failed, match="before it could write a log: .*Invalid auth token") as caught:
+        run.run(5)
+    assert caught.value.cause is Cause.INFRASTRUCTURE
+    assert caught.value.log == "logs/components/scheduler.log"
+
+
+def test_a_run_that_takes_too_long_names_what_is_unfinished(answers: Answers, run: DagRun) -> None:
+    answers.states = ["running"]
+    answers.tasks = [task("done", "success", end="2026-01-01"), task("slow", "running", end="")]
+    with pytest.raises(Failed, match="did not end within 0 s") as caught:
+        run.run(0)
+    assert (caught.value.cause, caught.value.lines) == (Cause.CODE, ("slow: running",))
+
+
+def test_a_component_that_dies_ends_the_wait(answers: Answers, run: DagRun) -> None:
+    (run.stack.folder / "db.exit").write_text("137\n")
+    with pytest.raises(Failed, match="db ended with status 137"):
+        run.run(60)
+
+
+def test_an_import_error_of_any_file_fails_with_its_last_line(
+    answers: Answers, run: DagRun
+) -> None:
+    answers.errors = [{"filename": "x.py", "stack_trace": "Traceback:\n  y\nSyntaxError: bad\n"}]
+    with pytest.raises(Failed, match="x.py cannot be imported: SyntaxError: bad") as caught:
+        run.wait_parsed(5)
+    assert caught.value.cause is Cause.CODE
+
+
+def test_a_dag_that_no_file_defines_fails_after_the_limit(answers: Answers, run: DagRun) -> None:
+    answers.dag = None
+    with pytest.raises(Failed, match="No file of the DAGs folder defines d"):
+        run.wait_parsed(0)
+
+
+def test_a_server_that_is_gone_is_infrastructure() -> None:
+    airflow = Airflow("http://127.0.0.1:9", "x")
+    with airflow.client, pytest.raises(Failed, match="stopped answering") as caught:
+        airflow.log_in()
+    assert caught.value.cause is Cause.INFRASTRUCTURE
