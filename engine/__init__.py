@@ -1,0 +1,1 @@
+"""An embedded engine that speaks the Dagger API on a bare Linux machine."""

@@ -1,0 +1,17 @@
+"""The resolvers of the API's fields, a module for each type."""
+
+from __future__ import annotations
+
+
+def load() -> None:
+    """Register every resolver."""
+    from engine.api import (  # noqa: F401 - importing them registers them
+        container,
+        container_facts,
+        directory,
+        file,
+        host,
+        query,
+        service,
+        values,
+    )

@@ -1,0 +1,287 @@
+"""Fields of Container that look at one: files, configuration, results, images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.api.arguments import entry_exists, entry_status, expanded, look
+from engine.api.container import command_of
+from engine.api.values import Named, Stat, stat_of
+from engine.calls import field
+from engine.errors import EngineError
+from engine.model import (
+    Container,
+    ContainerService,
+    Directory,
+    File,
+    Healthcheck,
+    MountedDirectory,
+    MountedSecret,
+    MountedSocket,
+    Port,
+    Ran,
+)
+
+if TYPE_CHECKING:
+    from engine.session import Session
+
+
+@field("Container", "sync")
+async def sync(session: Session, container: Container) -> None:
+    """Work the container's files out."""
+    await container.rootfs.get()
+    for mount in container.mounts:
+        if isinstance(mount, MountedDirectory):
+            await mount.source.snapshot.get()
+
+
+@field("Container", "rootfs")
+async def rootfs(session: Session, container: Container) -> Directory:
+    """The root file system, without mounts."""
+    return Directory(container.rootfs)
+
+
+@field("Container", "directory")
+async def directory(
+    session: Session, container: Container, path: str, expand: bool = False
+) -> Directory:
+    """A directory of the container, mounts included."""
+    target = container.absolute(expanded(container, path, expand))
+    snapshot, inside = container.place(target)
+    return Directory(snapshot, inside, shown=target)
+
+
+@field("Container", "file")
+async def file(session: Session, container: Container, path: str, expand: bool = False) -> File:
+    """A file of the container, mounts included."""
+    target = container.absolute(expanded(container, path, expand))
+    snapshot, inside = container.place(target)
+    return File(snapshot, inside, shown=target)
+
+
+@field("Container", "exists")
+async def exists(
+    session: Session,
+    container: Container,
+    path: str,
+    expected_type: str | None = None,
+    do_not_follow_symlinks: bool = False,
+    expand: bool = False,
+) -> bool:
+    """Whether a path is there, of the expected type."""
+    target = container.absolute(expanded(container, path, expand))
+    snapshot, inside = container.place(target)
+    follow = not do_not_follow_symlinks
+    return await look(
+        session, snapshot, lambda root: entry_exists(root, inside, expected_type, follow)
+    )
+
+
+@field("Container", "stat")
+async def stat(
+    session: Session, container: Container, path: str, do_not_follow_symlinks: bool = False
+) -> Stat:
+    """What is known of a path."""
+    target = container.absolute(path)
+    snapshot, inside = container.place(target)
+    follow = not do_not_follow_symlinks
+    status = await look(session, snapshot, lambda root: entry_status(root, inside, follow, path))
+    return stat_of(os.path.basename(target), status)
+
+
+async def _ran(container: Container) -> Ran:
+    if container.ran is None:
+        raise EngineError("no command has been set")
+    return await container.ran.get()
+
+
+@field("Container", "stdout")
+async def stdout(session: Session, container: Container) -> str:
+    """What the last command wrote to its standard output."""
+    return (await _ran(container)).stdout
+
+
+@field("Container", "stderr")
+async def stderr(session: Session, container: Container) -> str:
+    """What the last command wrote to its standard error."""
+    return (await _ran(container)).stderr
+
+
+@field("Container", "combinedOutput")
+async def combined_output(session: Session, container: Container) -> str:
+    """Both streams of the last command, in the order in which they were written."""
+    return (await _ran(container)).combined
+
+
+@field("Container", "exitCode")
+async def exit_code(session: Session, container: Container) -> int:
+    """The last command's exit code."""
+    return (await _ran(container)).exit_code
+
+
+@field("Container", "platform")
+async def platform(session: Session, container: Container) -> str:
+    """The platform, such as linux/amd64."""
+    return container.platform
+
+
+@field("Container", "user")
+async def user(session: Session, container: Container) -> str:
+    """The user that commands run as; empty for root."""
+    return container.user
+
+
+@field("Container", "workdir")
+async def workdir(session: Session, container: Container) -> str:
+    """The working directory; empty for the root."""
+    return container.workdir
+
+
+@field("Container", "entrypoint")
+async def entrypoint(session: Session, container: Container) -> list[str]:
+    """The entrypoint."""
+    return list(container.entrypoint)
+
+
+@field("Container", "defaultArgs")
+async def default_args(session: Session, container: Container) -> list[str]:
+    """The default arguments."""
+    return list(container.args)
+
+
+@field("Container", "envVariable")
+async def env_variable(session: Session, container: Container, name: str) -> str | None:
+    """The value of an environment variable; None if it is not set, and for a secret."""
+    # A process would see a name up to its first "=" only.
+    return None if "=" in name else dict(container.env).get(name)
+
+
+@field("Container", "envVariables")
+async def env_variables(session: Session, container: Container) -> list[Named]:
+    """The environment variables, in the order in which they were set."""
+    return [Named(name, value) for name, value in container.env]
+
+
+@field("Container", "label")
+async def label(session: Session, container: Container, name: str) -> str | None:
+    """The value of a label."""
+    return dict(container.labels).get(name)
+
+
+@field("Container", "labels")
+async def labels(session: Session, container: Container) -> list[Named]:
+    """The labels."""
+    return [Named(name, value) for name, value in container.labels]
+
+
+@field("Container", "exposedPorts")
+async def exposed_ports(session: Session, container: Container) -> list[Port]:
+    """The ports on which the container listens as a service."""
+    return list(container.ports)
+
+
+@field("Container", "mounts")
+async def mounts(session: Session, container: Container) -> list[str]:
+    """Where something is mounted; secrets and sockets are not listed."""
+    hidden = (MountedSecret, MountedSocket)
+    return [mount.target for mount in container.mounts if not isinstance(mount, hidden)]
+
+
+@field("Container", "imageRef")
+async def image_ref(session: Session, container: Container) -> str:
+    """The reference, with its digest, of the image that the container was made from."""
+    if not container.image_ref:
+        raise EngineError("Image reference can only be retrieved immediately after from")
+    return container.image_ref
+
+
+@field("Container", "dockerHealthcheck")
+async def docker_healthcheck(session: Session, container: Container) -> Healthcheck | None:
+    """The health check of the image's configuration."""
+    return container.healthcheck
+
+
+@field("HealthcheckConfig", "args")
+async def healthcheck_args(session: Session, check: Healthcheck) -> list[str]:
+    """The command."""
+    return list(check.args)
+
+
+@field("HealthcheckConfig", "shell")
+async def healthcheck_shell(session: Session, check: Healthcheck) -> bool:
+    """Whether the shell runs the command."""
+    return check.shell
+
+
+@field("HealthcheckConfig", "interval")
+async def healthcheck_interval(session: Session, check: Healthcheck) -> str:
+    """The time between two checks."""
+    return format_duration(check.interval)
+
+
+@field("HealthcheckConfig", "timeout")
+async def healthcheck_timeout(session: Session, check: Healthcheck) -> str:
+    """How long a check may take."""
+    return format_duration(check.timeout)
+
+
+@field("HealthcheckConfig", "startPeriod")
+async def healthcheck_start_period(session: Session, check: Healthcheck) -> str:
+    """How long failures do not count."""
+    return format_duration(check.start_period)
+
+
+@field("HealthcheckConfig", "startInterval")
+async def healthcheck_start_interval(session: Session, check: Healthcheck) -> str:
+    """The time between two checks during the start period."""
+    return format_duration(check.start_interval)
+
+
+@field("HealthcheckConfig", "retries")
+async def healthcheck_retries(session: Session, check: Healthcheck) -> int:
+    """How many failures in a row mean unhealthy."""
+    return check.retries
+
+
+def format_duration(nanoseconds: int) -> str:
+    """A duration as Go prints it: 1m30s, 500ms."""
+    if nanoseconds == 0:
+        return "0s"
+    for unit, size in (("ns", 1), ("µs", 10**3), ("ms", 10**6)):
+        if nanoseconds < size * 1000:
+            return f"{nanoseconds / size:.9f}".rstrip("0").rstrip(".") + unit
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    seconds = f"{rest / 10**9:.9f}".rstrip("0").rstrip(".") + "s"
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{seconds}"
+    return f"{minutes}m{seconds}" if minutes else seconds
+
+
+@field("Container", "asService")
+async def as_service(
+    session: Session,
+    container: Container,
+    args: Sequence[str] = (),
+    use_entrypoint: bool = False,
+    experimental_privileged_nesting: bool = False,
+    insecure_root_capabilities: bool = False,
+    expand: bool = False,
+    no_init: bool = False,
+) -> ContainerService:
+    """The container as a service."""
+    if experimental_privileged_nesting:
+        raise EngineError(
+            "Container.asService(experimentalPrivilegedNesting:) is not in the embedded engine"
+        )
+    # Without arguments the image's own command runs, entrypoint and all.
+    whole = use_entrypoint or not args
+    return ContainerService(
+        container=replace(container, ran=None),
+        args=command_of(container, args, use_entrypoint=whole, expand=expand),
+        privileged=insecure_root_capabilities,
+        init=not no_init,
+    )

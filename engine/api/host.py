@@ -1,0 +1,81 @@
+"""Fields of Host: files, sockets and ports of the client's machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.api.service import forwards
+from engine.calls import field
+from engine.hostfiles import host_directory, host_file
+from engine.model import Directory, File, HostService, Service, Socket, Tunnel
+from engine.selection import Selection
+
+if TYPE_CHECKING:
+    from engine.session import Session
+
+
+class Host:
+    """The client's machine."""
+
+
+@field("Query", "host")
+async def host(session: Session, _: None) -> Host:
+    """The client's machine."""
+    return Host()
+
+
+@field("Host", "directory")
+async def directory(
+    session: Session,
+    _: Host,
+    path: str,
+    exclude: Sequence[str] = (),
+    include: Sequence[str] = (),
+    no_cache: bool = False,
+    gitignore: bool = False,
+) -> Directory:
+    """A folder of the client's machine."""
+    selection = Selection(tuple(include or ()), tuple(exclude or ()), gitignore)
+    return host_directory(session, session.host_path(path), selection)
+
+
+@field("Host", "file")
+async def file(session: Session, _: Host, path: str, no_cache: bool = False) -> File:
+    """A file of the client's machine."""
+    return host_file(session, session.host_path(path))
+
+
+@field("Host", "findUp")
+async def find_up(session: Session, _: Host, name: str, no_cache: bool = False) -> str | None:
+    """The path of the nearest `name` in the session's folder or above it."""
+    for folder in (session.settings.workdir, *session.settings.workdir.parents):
+        if (folder / name).exists():
+            return str(folder / name)
+    return None
+
+
+@field("Host", "unixSocket")
+async def unix_socket(session: Session, _: Host, path: str) -> Socket:
+    """A unix socket of the client's machine."""
+    return Socket(str(session.host_path(path)))
+
+
+@field("Host", "service")
+async def service(
+    session: Session, _: Host, ports: Sequence[dict[str, Any]], host: str = "localhost"
+) -> Service:
+    """Ports of the client's machine, for containers."""
+    return HostService(host=host, ports=forwards(ports))
+
+
+@field("Host", "tunnel")
+async def tunnel(
+    session: Session,
+    _: Host,
+    service: Service,
+    native: bool = False,
+    ports: Sequence[dict[str, Any]] = (),
+) -> Service:
+    """A service's ports on the client's machine."""
+    return Tunnel(service=service, ports=forwards(ports), native=native)

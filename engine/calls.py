@@ -1,0 +1,173 @@
+"""Calls of the API: what an object's ID stands for, and how it becomes a value.
+
+An ID names the call that made the object, with its receiver and its arguments; nothing is
+evaluated before a leaf field asks. Values are kept for the session, failures are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from graphql import (
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    get_named_type,
+    get_nullable_type,
+)
+
+from engine.errors import EngineError, RefusedField
+from engine.lazy import Lazy
+
+if TYPE_CHECKING:
+    from engine.session import Session
+
+Resolver = Callable[..., Awaitable[Any]]
+RESOLVERS: dict[tuple[str, str], Resolver] = {}
+"""The fields that this engine has, by type and field name."""
+
+REFUSED: dict[tuple[str, str], str] = {}
+"""Fields that this engine will not have, and why."""
+
+
+def field(type_name: str, *names: str) -> Callable[[Resolver], Resolver]:
+    """Register a resolver `(session, receiver, **arguments) -> value` for fields of a type."""
+
+    def register(resolver: Resolver) -> Resolver:
+        for name in names:
+            RESOLVERS[type_name, name] = resolver
+        return resolver
+
+    return register
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One call: a field of a receiver with its arguments, and the type that it returns."""
+
+    id: str
+    receiver: Call | None
+    kind: GraphQLOutputType
+    value: Lazy[Any]
+
+
+class Calls:
+    """The calls of a session."""
+
+    def __init__(self, session: Session, schema: GraphQLSchema) -> None:
+        self._session = session
+        self._schema = schema
+        self._known: dict[str, Call] = {}
+        self._seal = secrets.token_bytes(32)
+
+    def call(
+        self,
+        receiver: Call | None,
+        type_name: str,
+        name: str,
+        definition: GraphQLField,
+        arguments: dict[str, Any],
+    ) -> Call:
+        """The call of a field, the same one for an equal receiver and equal arguments.
+
+        Raises RefusedField if this engine does not have the field.
+        """
+        if (type_name, name) == ("Query", "node"):
+            return self._by_id(arguments["id"])
+        resolver = RESOLVERS.get((type_name, name))
+        if resolver is None:
+            raise RefusedField(type_name, name, REFUSED.get((type_name, name), ""))
+        call_id = self._id(receiver, name, definition.type, arguments)
+        known = self._known.get(call_id)
+        if known is not None:
+            return known
+
+        async def evaluate() -> Any:
+            values = {
+                _snake(key): await self._argument(definition, key, value)
+                for key, value in arguments.items()
+            }
+            held = None if receiver is None else await self.evaluate(receiver)
+            return await resolver(self._session, held, **values)
+
+        made = Call(call_id, receiver, definition.type, Lazy(evaluate))
+        if isinstance(get_named_type(definition.type), GraphQLObjectType):
+            self._known[call_id] = made
+        return made
+
+    async def evaluate(self, call: Call) -> Any:
+        """The value of a call, its receivers first: by a loop, for chains may be long."""
+        waiting = []
+        current: Call | None = call
+        while current is not None and not current.value.ready:
+            waiting.append(current)
+            current = current.receiver
+        for each in reversed(waiting):
+            await each.value.get()
+        return await call.value.get()
+
+    async def items(self, call: Call) -> list[Call]:
+        """The objects of a list, each as a call of its own."""
+        named = get_named_type(call.kind)
+        values = await self.evaluate(call)
+        made = []
+        for number, value in enumerate(values):
+            item = Call(f"{call.id}.{number}", None, named, Lazy.of(value))
+            made.append(self._known.setdefault(item.id, item))
+        return made
+
+    def type_of(self, call: Call) -> GraphQLObjectType:
+        """The object type that a call returns."""
+        named = get_named_type(call.kind)
+        if not isinstance(named, GraphQLObjectType):
+            raise EngineError(f"{named.name} has no type of its own here")
+        return named
+
+    def report(self, error: BaseException) -> None:
+        """Say on standard error that this engine has a bug; no query, it may hold a secret."""
+        lines = traceback.format_exception(error)
+        print("".join(lines), file=sys.stderr, flush=True)
+
+    def _by_id(self, text: str) -> Call:
+        known = self._known.get(text)
+        if known is None:
+            raise EngineError(f"unknown ID {text[:80]!r}: it is not one of this session")
+        return known
+
+    async def _argument(self, definition: GraphQLField, key: str, value: Any) -> Any:
+        if value is None or get_named_type(definition.args[key].type).name != "ID":
+            return value
+        if isinstance(value, list):
+            return [await self.evaluate(self._by_id(v)) for v in value]
+        return await self.evaluate(self._by_id(value))
+
+    def _id(
+        self,
+        receiver: Call | None,
+        name: str,
+        kind: GraphQLOutputType,
+        arguments: dict[str, Any],
+    ) -> str:
+        # Asked not to remember, a host folder is another call each time.
+        nonce = secrets.token_hex(8) if arguments.get("noCache") else ""
+        made_by = [receiver.id if receiver else "", name, arguments, nonce]
+        recipe = json.dumps(made_by, sort_keys=True)
+        # Keyed, because the plaintext of a secret is an argument and an ID must not tell it.
+        digest = hmac.new(self._seal, recipe.encode(), hashlib.sha256).hexdigest()
+        return f"{get_named_type(get_nullable_type(kind)).name}@{digest[:40]}"
+
+
+@cache
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

@@ -1,0 +1,76 @@
+"""What can go wrong in the engine, by cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class EngineError(Exception):
+    """An answer that the client gets as a GraphQL error."""
+
+    def extensions(self) -> dict[str, Any]:
+        """What the GraphQL error carries beside its message."""
+        return {}
+
+
+class RefusedField(EngineError):
+    """A field of the API that this engine does not have; raised when a query selects it."""
+
+    def __init__(self, type_name: str, field_name: str, why: str = "") -> None:
+        reason = f" ({why})" if why else ""
+        super().__init__(
+            f"{type_name}.{field_name} is not in the embedded engine{reason}; "
+            "the real Dagger engine has it: run with --engine dagger or a runner host"
+        )
+
+
+class ExecError(EngineError):
+    """A command that failed, or that could not be started (then `exit_code` is -1)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        command: list[str],
+        exit_code: int,
+        stdout: str = "",
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.command = command
+        self.exit_code = exit_code
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def extensions(self) -> dict[str, Any]:
+        # The SDK builds its own ExecError only when all of these are there.
+        return {
+            "_type": "EXEC_ERROR",
+            "cmd": self.command,
+            "exitCode": self.exit_code,
+            "stdout": self.stdout.strip(),
+            "stderr": self.stderr.strip(),
+        }
+
+    def within(self, context: str) -> ExecError:
+        """The same failure with the place where it happened before its message."""
+        return ExecError(
+            f"{context}: {self}",
+            command=self.command,
+            exit_code=self.exit_code,
+            stdout=self.stdout,
+            stderr=self.stderr,
+        )
+
+
+class ProcessError(EngineError):
+    """A program of the engine's own (ip, skopeo, mmdebstrap ...) that failed."""
+
+    def __init__(self, command: list[str], exit_code: int, output: str) -> None:
+        super().__init__(f"{command[0]} failed with exit code {exit_code}: {output.strip()}")
+        self.exit_code = exit_code
+        self.output = output
+
+
+class StoreError(EngineError):
+    """The store cannot be used: no room, no permission, or of a newer engine."""

@@ -1,0 +1,139 @@
+"""Containers run by crun."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.executor.output import Output
+from engine.executor.spec import Meta, specification
+from engine.network import Namespace
+
+GRACE_SECONDS = 8.0
+"""How long a command that is told to end may take before it is killed."""
+
+_NOT_STARTED = re.compile(rb"^ERROR \(catatonit:\d+\): failed to exec pid1: (?P<why>.*)\n\Z")
+
+
+class Crun:
+    """Runs containers; what it writes for them lies in `folder`, on a tmpfs of the engine's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._state = folder / "crun"
+        self._bundles = folder / "bundles"
+        self._state.mkdir()
+        self._bundles.mkdir()
+        self._numbers = itertools.count()
+        init = shutil.which("catatonit")
+        if init is None:
+            raise EngineError("catatonit is not installed")
+        self._init = init
+
+    async def run(
+        self,
+        meta: Meta,
+        rootfs: str,
+        namespace: Namespace,
+        output: Output,
+        *,
+        stdin: bytes | None = None,
+    ) -> int:
+        """Run a container to its end and return the command's exit code.
+
+        A cancelled wait ends the command: first TERM, then KILL after `GRACE_SECONDS`.
+        Raises EngineError if crun itself fails.
+        """
+        name = f"x{next(self._numbers)}"
+        bundle = self._bundles / name
+        bundle.mkdir(mode=0o700)
+        try:
+            return await self._run(name, bundle, meta, rootfs, namespace, output, stdin)
+        finally:
+            shutil.rmtree(bundle, ignore_errors=True)
+            shutil.rmtree(self._state / name, ignore_errors=True)
+
+    async def _run(
+        self,
+        name: str,
+        bundle: Path,
+        meta: Meta,
+        rootfs: str,
+        namespace: Namespace,
+        output: Output,
+        stdin: bytes | None,
+    ) -> int:
+        spec = specification(meta, rootfs, namespace.path, self._init)
+        (bundle / "config.json").write_text(json.dumps(spec))
+        log, pid = bundle / "log", bundle / "pid"
+        process = await asyncio.create_subprocess_exec(
+            *("crun", f"--root={self._state}", "--cgroup-manager=disabled", f"--log={log}", "run"),
+            *("--no-new-keyring", f"--bundle={bundle}", f"--pid-file={pid}", name),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            reading = output.collect(process.stdout, process.stderr)
+            await asyncio.gather(reading, _write(process.stdin, stdin), process.wait())
+        except BaseException:
+            await _end(process, pid)
+            raise
+        code = process.returncode
+        assert code is not None
+        if log.exists() and (said := log.read_text().strip()) and not pid.exists():
+            raise EngineError(f"the container did not start: {said}")
+        if code == 1:
+            _explain_not_started(meta.args[0], output)
+        # What a shell reports for a process that a signal ended.
+        return code if code >= 0 else 128 - code
+
+
+def _explain_not_started(program: str, output: Output) -> None:
+    """Say why there is no such command in the words of the recorded engine."""
+    match = _NOT_STARTED.match(output.stderr)
+    if match is None:
+        return
+    why = match["why"].decode(errors="replace").lower()
+    if "/" in program or why != "no such file or directory":
+        said = f"fork/exec {program}: {why}"
+    else:
+        said = f'exec: "{program}": executable file not found in $PATH'
+    output.stderr[:] = output.combined[:] = said.encode()
+
+
+async def _write(stream: asyncio.StreamWriter | None, data: bytes | None) -> None:
+    if stream is None:
+        return
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(data or b"")
+        await stream.drain()
+    stream.close()
+
+
+async def _end(process: asyncio.subprocess.Process, pid_file: Path) -> None:
+    """End a container whose result nobody wants any more."""
+    waiting = asyncio.ensure_future(process.wait())
+    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
+        _signal(process, pid_file, number)
+        done, _ = await asyncio.shield(asyncio.wait([waiting], timeout=patience))
+        if done:
+            return
+
+
+def _signal(process: asyncio.subprocess.Process, pid_file: Path, number: int) -> None:
+    with suppress(ProcessLookupError):
+        try:
+            os.kill(int(pid_file.read_text()), number)
+        except (FileNotFoundError, ValueError):
+            process.kill()  # not started yet

@@ -1,0 +1,325 @@
+"""Operations on snapshots: what the fields of Directory, File and Container do to files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.lazy import Lazy
+from engine.model import Directory, File
+from engine.root import Entry, Root, clean, missing
+from engine.selection import Selection
+from engine.snapshot import Snapshot, Snapshots
+from engine.store import digest
+from engine.tree import Attributes, Copy, file_digest, tree_digest
+
+Owner = tuple[int, int]
+
+
+def changed(
+    snapshots: Snapshots, below: Lazy[Snapshot], key: str, make: Callable[[Root], None]
+) -> Lazy[Snapshot]:
+    """The snapshot after `make` changed its files; equal keys stand for equal changes."""
+
+    async def compute() -> Snapshot:
+        base = await below.get()
+        return await asyncio.to_thread(snapshots.change, base, key, make)
+
+    return Lazy(compute)
+
+
+def with_new_file(
+    snapshots: Snapshots,
+    below: Lazy[Snapshot],
+    path: str,
+    contents: str,
+    *,
+    mode: int = 0o644,
+    owner: Owner = (0, 0),
+) -> Lazy[Snapshot]:
+    """A file with the given contents."""
+    data = contents.encode("utf-8", "surrogateescape")
+
+    def make(root: Root) -> None:
+        if root.exists(path) and stat.S_ISDIR(root.stat(path).st_mode):
+            raise EngineError(f"open {path}: is a directory")
+        root.write(path, data, mode=mode, owner=owner)
+
+    return changed(snapshots, below, digest("new file", path, contents, mode, owner), make)
+
+
+def with_new_directory(
+    snapshots: Snapshots, below: Lazy[Snapshot], path: str, *, mode: int
+) -> Lazy[Snapshot]:
+    """A directory; those above it that were missing get the same mode, as recorded."""
+
+    def make(root: Root) -> None:
+        if not root.make_dirs(path, mode=mode) and not stat.S_ISDIR(root.stat(path).st_mode):
+            raise EngineError(f"mkdir {path}: not a directory")
+
+    return changed(snapshots, below, digest("new directory", path, mode), make)
+
+
+def with_symlink(
+    snapshots: Snapshots, below: Lazy[Snapshot], target: str, path: str
+) -> Lazy[Snapshot]:
+    """A symbolic link at `path`; over an existing name it fails."""
+
+    def make(root: Root) -> None:
+        root.make_dirs(os.path.dirname(clean(path)))
+        with root.parent(path) as (fd, name):
+            try:
+                os.symlink(target, name, dir_fd=fd)
+            except FileExistsError:
+                raise EngineError(f"symlink {target} {path}: file exists") from None
+
+    return changed(snapshots, below, digest("symlink", target, path), make)
+
+
+def without(
+    snapshots: Snapshots, below: Lazy[Snapshot], paths: Sequence[str], *, directories: bool
+) -> Lazy[Snapshot]:
+    """The files, or with `directories` the directories, taken away; shell patterns are expanded."""
+    from engine.patterns import glob  # imported late: only removals need it
+
+    def make(root: Root) -> None:
+        for path in paths:
+            names = [path]
+            if any(c in path for c in "*?["):
+                every = [(e.path, e.is_dir) for e in root.walk()]
+                names = glob(path.lstrip("/"), every)
+            for name in names:
+                _remove(root, name, directories=directories)
+
+    return changed(snapshots, below, digest("without", list(paths), directories), make)
+
+
+def _remove(root: Root, path: str, *, directories: bool) -> None:
+    if clean(path) == "/":
+        raise EngineError("the root directory cannot be removed")
+    try:
+        with root.parent(path) as (fd, name):
+            if not stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
+                os.unlink(name, dir_fd=fd)
+            elif directories:
+                shutil.rmtree(name, dir_fd=fd)
+            else:
+                raise EngineError(f"path {path} is a directory, not a file")
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # taking away what is not there is fine
+
+
+def with_timestamps(
+    snapshots: Snapshots, below: Lazy[Snapshot], path: str, seconds: int
+) -> Lazy[Snapshot]:
+    """`path` and everything below it with the given modification time."""
+
+    def make(root: Root) -> None:
+        real = root.real(path)
+        if os.path.isdir(real):
+            for entry in root.walk(path):
+                os.utime(f"{real}/{entry.path}", (seconds, seconds), follow_symlinks=False)
+        os.utime(real, (seconds, seconds))
+
+    # A time is not in the digest of a tree: what is made of this must not count as plain.
+    async def compute() -> Snapshot:
+        base = await below.get()
+        key = digest("timestamps", path, seconds)
+        return await asyncio.to_thread(snapshots.change, base, key, make, plain=False)
+
+    return Lazy(compute)
+
+
+def chowned(snapshots: Snapshots, below: Lazy[Snapshot], path: str, owner: Owner) -> Lazy[Snapshot]:
+    """`path` and everything below it with another owner."""
+
+    def make(root: Root) -> None:
+        real = root.real(path)
+        if os.path.isdir(real):
+            for entry in root.walk(path):
+                os.chown(f"{real}/{entry.path}", *owner, follow_symlinks=False)
+        os.chown(real, *owner, follow_symlinks=False)
+
+    return changed(snapshots, below, digest("chown", path, owner), make)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """Which entries of a source are copied, and how they are called and owned in the copy."""
+
+    selection: Selection = Selection()
+    how: Attributes = Attributes()
+
+
+def with_directory(
+    snapshots: Snapshots, below: Lazy[Snapshot], path: str, source: Directory, what: What
+) -> Lazy[Snapshot]:
+    """The contents of `source` copied into the directory `path`, which is made if missing."""
+
+    async def compute() -> Snapshot:
+        base, origin = await asyncio.gather(below.get(), source.snapshot.get())
+        return await asyncio.to_thread(
+            _copied_directory, snapshots, base, path, origin, source.path, what
+        )
+
+    return Lazy(compute)
+
+
+def _copied_directory(
+    snapshots: Snapshots, base: Snapshot, path: str, origin: Snapshot, inside: str, what: What
+) -> Snapshot:
+    with snapshots.view(origin) as root:
+        check_directory(root, inside)
+        contents = directory_key(snapshots, root, origin, inside, what.selection)
+        key = digest("copy", base.key, path, contents, what.how.owner, what.how.mode)
+        known = snapshots.recall(key)
+        if known is not None:
+            return known
+        top = root.stat(inside)
+        source = clean(root.real(inside).removeprefix(root.path))
+
+        def fill(copy: Copy, existed: bool) -> None:
+            place = copy.directories(path)
+            if not existed:
+                copy.entry(root, Entry("", top), source, place, what.how)
+            folders = []
+            for entry in what.selection.of(root, inside):
+                at = place / entry.path
+                if not at.parent.is_dir():
+                    copy.directories(f"{path}/{os.path.dirname(entry.path)}")
+                copy.entry(root, entry, f"{source}/{entry.path}", at, what.how)
+                if entry.is_dir:
+                    folders.append((at, entry.status))
+            # Writing into a directory moves its time: set it again, the innermost first.
+            for at, status in reversed(folders):
+                os.utime(at, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+        return _layered(snapshots, base, path, origin, key, fill)
+
+
+def with_file(
+    snapshots: Snapshots, below: Lazy[Snapshot], path: str, source: File, how: Attributes
+) -> Lazy[Snapshot]:
+    """A copy of `source` at `path`, or below it under its own name if `path` is a directory."""
+
+    async def compute() -> Snapshot:
+        base, origin = await asyncio.gather(below.get(), source.snapshot.get())
+        return await asyncio.to_thread(_copied_file, snapshots, base, path, origin, source, how)
+
+    return Lazy(compute)
+
+
+def _copied_file(
+    snapshots: Snapshots,
+    base: Snapshot,
+    path: str,
+    origin: Snapshot,
+    source: File,
+    how: Attributes,
+) -> Snapshot:
+    name = source.name or os.path.basename(source.path)
+    with snapshots.view(origin) as root:
+        check_file(root, source.path)
+        contents = file_key(root, origin, source.path)
+        key = digest("copy file", base.key, path, name, contents, how.owner, how.mode)
+        known = snapshots.recall(key)
+        if known is not None:
+            return known
+        entry = Entry("", root.stat(source.path))
+        inside = clean(root.real(source.path).removeprefix(root.path))
+        with snapshots.view(base) as there:
+            folder = path.endswith("/") or (
+                there.exists(path) and stat.S_ISDIR(there.stat(path).st_mode)
+            )
+        target = f"{path}/{name}" if folder else path
+
+        def fill(copy: Copy, existed: bool) -> None:
+            place = copy.place(target)
+            copy.entry(root, entry, inside, place, how)
+
+        return _layered(snapshots, base, target, origin, key, fill)
+
+
+def _layered(
+    snapshots: Snapshots,
+    base: Snapshot,
+    path: str,
+    origin: Snapshot,
+    key: str,
+    fill: Callable[[Copy, bool], None],
+) -> Snapshot:
+    """`base` with a layer that `fill` puts together."""
+    folder = snapshots.store.folder("copy")
+    upper = folder / "upper"
+    upper.mkdir()
+    try:
+        with snapshots.view(base) as there:
+            status = there.stat("/")
+            os.chown(upper, status.st_uid, status.st_gid)
+            os.chmod(upper, stat.S_IMODE(status.st_mode))
+            fill(Copy(snapshots, origin, there, upper), there.exists(path))
+        made = snapshots.commit(base, upper, key, plain=base.plain and origin.plain)
+        snapshots.remember(made)
+        return made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_directory(root: Root, path: str, name: str = "") -> None:
+    """Raise EngineError unless `path` is a directory."""
+    try:
+        status = root.stat(path)
+    except OSError:
+        raise missing(name or path.lstrip("/")) from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise EngineError(f"path {name or path.lstrip('/')} is a file, not a directory")
+
+
+def check_file(root: Root, path: str, name: str = "") -> None:
+    """Raise EngineError unless `path` is a file."""
+    try:
+        status = root.stat(path)
+    except OSError:
+        raise missing(name or path) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise EngineError(f"path {name or path} is a directory, not a file")
+
+
+def directory_key(
+    snapshots: Snapshots,
+    root: Root,
+    origin: Snapshot,
+    path: str,
+    selection: Selection = Selection(),  # noqa: B008 - immutable
+) -> str:
+    """What stands for the selected part of a directory in the keys of what is made of it.
+
+    For files that no command made it is a digest of the contents, so that a change beside them, or
+    an equal tree from elsewhere, changes nothing. Its digest is remembered under the snapshot's key.
+    """
+    name = digest("directory", origin.key, path, selection.key)
+    if not origin.plain:
+        return name
+    record = snapshots.store.recall(name)
+    if record is None:
+        top = root.stat(path)
+        attributes = [stat.S_IMODE(top.st_mode), top.st_uid, top.st_gid]
+        found = digest(attributes, tree_digest(root, path, selection.of(root, path)))
+        record = {"digest": found}
+        snapshots.store.remember(name, record)
+    return str(record["digest"])
+
+
+def file_key(root: Root, origin: Snapshot, path: str) -> str:
+    """What stands for a file in the keys of what is made of it."""
+    if not origin.plain:
+        return digest("file", origin.key, path)
+    status = root.stat(path)
+    contents = file_digest(Path(root.real(path)))
+    return digest(contents, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)

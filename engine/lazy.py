@@ -1,0 +1,77 @@
+"""A value that is worked out once, when somebody first asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Lazy(Generic[T]):
+    """The result of `compute`, shared by all who ask, and given up when nobody waits any more.
+
+    A failure is told to all who waited and then forgotten: who asks later starts anew. When the
+    last waiter is cancelled (its client went away) the work is cancelled too.
+    """
+
+    __slots__ = ("_compute", "_task", "_value", "_waiters")
+
+    def __init__(self, compute: Callable[[], Awaitable[T]]) -> None:
+        self._compute = compute
+        self._task: asyncio.Future[T] | None = None
+        self._value: tuple[T] | None = None
+        self._waiters = 0
+
+    @classmethod
+    def of(cls, value: T) -> Lazy[T]:
+        """A value that is there already."""
+
+        async def known() -> T:
+            return value
+
+        made = cls(known)
+        made._value = (value,)
+        return made
+
+    @property
+    def ready(self) -> bool:
+        """Whether `get` answers without work."""
+        return self._value is not None
+
+    async def get(self) -> T:
+        """The value, worked out now if need be."""
+        if self._value is not None:
+            return self._value[0]
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._compute())
+        task = self._task
+        self._waiters += 1
+        try:
+            value = await asyncio.shield(task)
+        except BaseException:
+            if task.done() and self._task is task:
+                self._task = None
+            raise
+        finally:
+            self._waiters -= 1
+            if not self._waiters and not task.done():
+                if self._task is task:
+                    self._task = None
+                await _cancelled(task)
+        self._value = (value,)
+        self._task = None
+        return value
+
+
+async def _cancelled(task: asyncio.Future[T]) -> None:
+    task.cancel()
+    # Shielded from a second cancellation: what the work holds (mounts, processes) is let go first.
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            continue
+    if not task.cancelled():
+        task.exception()  # so that a failure during the clean-up is not reported as unheard

@@ -1,0 +1,28 @@
+"""What the engine needs of the machine: programs, by the Debian packages that have them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+PACKAGES = {
+    "catatonit": "catatonit",
+    "crun": "crun",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "skopeo": "skopeo",
+    "slirp4netns": "slirp4netns",
+    "/usr/share/containers/seccomp.json": "golang-github-containers-common",
+}
+"""Program (or file) and the package of Debian and Ubuntu that has it."""
+
+
+def missing() -> list[str]:
+    """The packages to install."""
+    found = []
+    for name, package in PACKAGES.items():
+        there = Path(name).exists() if name.startswith("/") else shutil.which(name)
+        if not there:
+            found.append(package)
+    return found

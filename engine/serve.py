@@ -1,0 +1,80 @@
+"""One engine process: a session on a port of loopback until its client closes standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from engine import linux
+from engine.errors import EngineError
+
+RUN_FOLDER = Path("/run/brewline")
+
+
+def serve(workdir: Path) -> int:
+    """Serve a session; the exit status: 0, or 3 if the machine does not let us."""
+    # The client decides when to end: it closes standard input, also after a Ctrl-C of its user.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    token = secrets.token_hex(24)
+    try:
+        _prepare_mounts()
+        return asyncio.run(_serve(workdir, listener, token))
+    except (EngineError, OSError) as error:
+        print(f"the embedded engine cannot start: {error}", file=sys.stderr)
+        return 3
+
+
+def _prepare_mounts() -> None:
+    """Memory for what must not touch the disk, and our own namespace names and cgroups."""
+    for folder in (RUN_FOLDER, Path("/run/netns")):
+        folder.mkdir(parents=True, exist_ok=True)
+        linux.mount("tmpfs", str(folder), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0700")
+    # crun refuses a machine that has both versions of cgroups.
+    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+
+
+async def _serve(workdir: Path, listener: socket.socket, token: str) -> int:
+    from engine import api, schema
+    from engine.server import Server
+    from engine.session import Session, Settings
+
+    api.load()
+    graphql_schema = schema.load()
+    session = Session(Settings.from_env(os.environ, workdir), RUN_FOLDER, graphql_schema)
+    try:
+        port = listener.getsockname()[1]
+        print(json.dumps({"port": port, "session_token": token}), flush=True)
+        warming = asyncio.create_task(session.network.warm(2))
+        await Server(session, graphql_schema, token).serve(listener, _end_of_input())
+        warming.cancel()
+    finally:
+        await session.close()
+    return 0
+
+
+async def _end_of_input() -> None:
+    """Wait until standard input is closed, or until we are told to end."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+
+    async def read() -> None:
+        while await reader.read(4096):
+            pass
+        ended.set()
+
+    reading = asyncio.create_task(read())
+    await ended.wait()
+    reading.cancel()

@@ -1,0 +1,309 @@
+"""Services: containers that run beside execs, started when somebody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError, ExecError
+from engine.execution import Exec, Inputs, container_mounts_key, prepared
+from engine.executor.output import Output, text
+from engine.forwarding import into_container, out_of_container
+from engine.lazy import Lazy
+from engine.model import (
+    ContainerService,
+    HostService,
+    MountedDirectory,
+    MountedFile,
+    PortForward,
+    Service,
+    Tunnel,
+)
+from engine.store import digest
+
+if TYPE_CHECKING:
+    from engine.session import Session
+
+DETACH_SECONDS = 10.0
+"""How long a service is kept after its last client ended, as recorded: the next one may follow."""
+
+_TAIL = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Where a service that came up is reached; a tunnel has no address for containers."""
+
+    hostname: str
+    address: str
+    ports: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A service that is up, and the task that holds it up."""
+
+    up: Up
+    work: asyncio.Task[None]
+    clients: int = 0
+    kept: bool = False
+    leaving: asyncio.TimerHandle | None = None
+
+
+class Services:
+    """The services of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._starting: dict[str, Lazy[Running]] = {}
+        self._running: dict[str, Running] = {}
+        self._keys: dict[int, tuple[Service, str]] = {}
+
+    async def key(self, service: Service) -> str:
+        """What stands for a service in keys: equal containers with equal commands are one."""
+        held = self._keys.get(id(service))
+        if held is None:
+            held = service, await self._key(service)
+            self._keys[id(service)] = held
+        return held[1]
+
+    async def _key(self, service: Service) -> str:
+        match service:
+            case HostService():
+                ports = [[p.backend, p.frontend, p.protocol] for p in service.ports]
+                return digest("host service", service.host, ports, service.hostname)
+            case Tunnel():
+                forwards = [[p.backend, p.frontend] for p in service.ports]
+                return digest("tunnel", await self.key(service.service), forwards, service.native)
+        container = service.container
+        inputs = await self._inputs(service)
+        bound = [[alias, await self.key(other)] for alias, other in container.services]
+        return digest(
+            "service",
+            *(inputs.rootfs.key, service.args, service.hostname, container.env, container.user),
+            *(container.workdir, await container_mounts_key(self._session, container, inputs)),
+            *([(n, s.key) for n, s in container.secrets], bound, service.privileged),
+            [(p.port, p.protocol) for p in container.ports],
+        )
+
+    async def _inputs(self, service: ContainerService) -> Inputs:
+        container = service.container
+        mounts = {
+            mount.target: await mount.source.snapshot.get()
+            for mount in container.mounts
+            if isinstance(mount, (MountedDirectory, MountedFile))
+        }
+        return Inputs(await container.rootfs.get(), mounts)
+
+    async def hostname(self, service: Service) -> str:
+        """The name under which other containers reach the service."""
+        if not isinstance(service, Tunnel) and service.hostname:
+            return service.hostname
+        raw = hashlib.sha256((await self.key(service)).encode()).digest()
+        return base64.b32hexencode(raw[:8]).decode().lower().rstrip("=")
+
+    def hosts(self) -> list[tuple[str, str]]:
+        """Address and host name of all that is running."""
+        return [(r.up.address, r.up.hostname) for r in self._running.values() if r.up.address]
+
+    @asynccontextmanager
+    async def bound(
+        self, bindings: Sequence[tuple[str, Service]]
+    ) -> AsyncIterator[list[tuple[str, str]]]:
+        """The services of a container, running; gives address and name of all it may reach."""
+        async with AsyncExitStack() as stack:
+            async with asyncio.TaskGroup() as starting:
+                tasks = [
+                    (alias, starting.create_task(self._held(alias, service)))
+                    for alias, service in bindings
+                ]
+            aliases = []
+            for alias, task in tasks:
+                running = task.result()
+                stack.callback(self._leave, running)
+                aliases.append((running.up.address, alias))
+            yield [*aliases, *self.hosts()]
+
+    async def _held(self, alias: str, service: Service) -> Running:
+        try:
+            running = await self._up(service)
+        except ExecError as error:
+            name = await self.hostname(service)
+            raise error.within(f"start {name} (aliased as {alias})") from None
+        running.clients += 1
+        if running.leaving is not None:
+            running.leaving.cancel()
+            running.leaving = None
+        return running
+
+    def _leave(self, running: Running) -> None:
+        running.clients -= 1
+        if not running.clients and not running.kept:
+            loop = asyncio.get_running_loop()
+            running.leaving = loop.call_later(DETACH_SECONDS, running.work.cancel)
+
+    async def start(self, service: Service) -> Running:
+        """Start a service and keep it until `stop` or the session's end. Raises ExecError."""
+        running = await self._up(service)
+        running.kept = True
+        return running
+
+    async def stop(self, service: Service) -> None:
+        """Stop a service; one that does not run is fine."""
+        running = self._running.get(await self.key(service))
+        if running is not None:
+            await _ended(running.work)
+
+    async def close(self) -> None:
+        """Stop all that runs, clients before what they use."""
+        for running in reversed(list(self._running.values())):
+            await _ended(running.work)
+
+    async def _up(self, service: Service) -> Running:
+        key = await self.key(service)
+        running = self._running.get(key)
+        if running is not None and not running.work.done():
+            return running
+        starting = self._starting.get(key)
+        if starting is None:
+            starting = self._starting[key] = Lazy(lambda: self._start(service, key))
+        try:
+            return await starting.get()
+        finally:
+            self._starting.pop(key, None)
+
+    async def _start(self, service: Service, key: str) -> Running:
+        name = await self.hostname(service)
+        up: asyncio.Future[Up] = asyncio.get_running_loop().create_future()
+        match service:
+            case ContainerService():
+                body = self._container(service, name, up)
+            case HostService():
+                body = self._host(service, name, up)
+            case Tunnel():
+                body = self._tunnel(service, up)
+        work = asyncio.create_task(body)
+        try:
+            await asyncio.wait([work, up], return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            up.cancel()
+            await _ended(work)
+            raise
+        if not up.done():
+            await work  # raises what kept it from coming up
+            raise EngineError(f"service {name} ended before it was up")
+        running = Running(up.result(), work)
+        self._running[key] = running
+        work.add_done_callback(lambda _: self._gone(key, running))
+        return running
+
+    def _gone(self, key: str, running: Running) -> None:
+        if self._running.get(key) is running:
+            del self._running[key]
+        if not running.work.cancelled():
+            running.work.exception()  # who uses the service sees it fail; nobody awaits the task
+
+    async def _container(
+        self, service: ContainerService, name: str, up: asyncio.Future[Up]
+    ) -> None:
+        session, container = self._session, service.container
+        command = Exec(args=service.args, privileged=service.privileged, init=service.init)
+        output = Output(session.secret_values(container), limit=_TAIL)
+        async with self.bound(container.services) as hosts:
+            inputs = await self._inputs(service)
+            async with prepared(session, container, inputs, command, hosts, name) as ready:
+                run = asyncio.create_task(session.execute(ready, output, command))
+                try:
+                    address = ready.namespace.address
+                    await self._wait_for_ports(service, address, run, output)
+                    up.set_result(Up(name, address, tuple(p.port for p in container.ports)))
+                    await asyncio.shield(run)
+                finally:
+                    await _ended(run)
+
+    async def _wait_for_ports(
+        self,
+        service: ContainerService,
+        address: str,
+        run: asyncio.Task[int],
+        output: Output,
+    ) -> None:
+        for port in service.container.ports:
+            if port.skip_healthcheck or port.protocol != "TCP":
+                continue
+            while not await self._session.network.reaches(address, port.port):
+                await asyncio.wait([run], timeout=0.02)
+                if run.done():
+                    raise _exited(service, run.result(), output)
+        if run.done():
+            raise _exited(service, run.result(), output)
+
+    async def _host(self, service: HostService, name: str, up: asyncio.Future[Up]) -> None:
+        """Ports of the client's machine in a namespace of their own."""
+        network = self._session.network
+        namespace = await network.acquire()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(network.release, namespace)
+            for forward in service.ports:
+                listening = into_container(network, namespace.name, service.host, forward)
+                await stack.enter_async_context(listening)
+            ports = tuple(p.frontend or p.backend for p in service.ports)
+            up.set_result(Up(name, namespace.address, ports))
+            await asyncio.Event().wait()
+
+    async def _tunnel(self, tunnel: Tunnel, up: asyncio.Future[Up]) -> None:
+        """A service's ports on the client's loopback."""
+        network = self._session.network
+        async with AsyncExitStack() as stack:
+            hosts = await stack.enter_async_context(self.bound([("tunnel", tunnel.service)]))
+            address, ports = hosts[0][0], []
+            for forward in self._tunnelled(tunnel):
+                listening = out_of_container(network, address, forward)
+                ports.append(await stack.enter_async_context(listening))
+            up.set_result(Up("127.0.0.1", "", tuple(ports)))
+            await asyncio.Event().wait()
+
+    def _tunnelled(self, tunnel: Tunnel) -> list[PortForward]:
+        forwards = list(tunnel.ports)
+        if not forwards or tunnel.native:
+            for port in service_ports(tunnel.service):
+                frontend = port.backend if tunnel.native else None
+                forwards.append(replace(port, frontend=frontend))
+        return forwards
+
+
+def service_ports(service: Service) -> list[PortForward]:
+    """The ports under which a service is reached."""
+    match service:
+        case ContainerService():
+            return [
+                PortForward(backend=p.port, protocol=p.protocol) for p in service.container.ports
+            ]
+        case HostService():
+            return [
+                PortForward(backend=p.frontend or p.backend, protocol=p.protocol)
+                for p in service.ports
+            ]
+        case Tunnel():
+            return service_ports(service.service)
+
+
+def _exited(service: ContainerService, code: int, output: Output) -> ExecError:
+    message = f"exit code: {code}" if code else "service exited before healthcheck"
+    return ExecError(
+        message,
+        command=list(service.args),
+        exit_code=code or -1,
+        stdout=text(output.stdout),
+        stderr=text(output.stderr),
+    )
+
+
+async def _ended(work: asyncio.Task[None] | asyncio.Task[int]) -> None:
+    work.cancel()
+    await asyncio.wait([work])

@@ -1,0 +1,182 @@
+"""One client's session: its secrets, services and calls, on the engine's store and network."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import platform
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from graphql import GraphQLSchema
+
+from engine import certificates
+from engine.calls import Calls
+from engine.errors import EngineError
+from engine.execution import Exec, Prepared
+from engine.executor.crun import Crun
+from engine.executor.output import Output
+from engine.executor.spec import Mount
+from engine.files import directory_key, file_key
+from engine.images import Images
+from engine.model import Container, MountedSecret, Secret
+from engine.network import Network
+from engine.services import Services
+from engine.snapshot import Snapshot, Snapshots
+from engine.store import Store
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def default_platform() -> str:
+    """The platform of containers that name none: this machine's."""
+    return f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a session is started with, read from the environment once."""
+
+    store: Path
+    images: Path | None = None
+    events: Path | None = None
+    workdir: Path = field(default_factory=Path.cwd)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], workdir: Path) -> Settings:
+        """Read BREWLINE_STORE, BREWLINE_IMAGES and BREWLINE_EVENTS."""
+        cache = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", "/root")) / ".cache")
+        images, events = env.get("BREWLINE_IMAGES"), env.get("BREWLINE_EVENTS")
+        return cls(
+            store=Path(env.get("BREWLINE_STORE") or cache / "brewline" / "store").absolute(),
+            images=Path(images).absolute() if images else None,
+            events=Path(events).absolute() if events else None,
+            workdir=workdir,
+        )
+
+
+class Session:
+    """A session, from the client's connection to its end."""
+
+    def __init__(self, settings: Settings, run_folder: Path, schema: GraphQLSchema) -> None:
+        self.settings = settings
+        self.store = Store(settings.store)
+        self.snapshots = Snapshots(self.store, run_folder / "mounts")
+        self.network = Network()
+        self.services = Services(self)
+        self.images = Images(self)
+        self.calls = Calls(self, schema)
+        self.platform = default_platform()
+        self.passed_on, self.certificates = certificates.passed_on(os.environ)
+        self._crun = Crun(run_folder)
+        self._folder = run_folder / "files"
+        self._folder.mkdir()
+        self._numbers = itertools.count()
+        self._plaintexts: dict[str, str] = {}
+
+    async def close(self) -> None:
+        """Stop what runs and leave nothing behind but the store."""
+        await self.services.close()
+        await self.network.close()
+        await asyncio.to_thread(self.store.close)
+
+    def folder(self, prefix: str) -> Path:
+        """A new folder in memory, readable by root alone: what secrets are written to."""
+        path = self._folder / f"{prefix}-{next(self._numbers)}"
+        path.mkdir(mode=0o700)
+        return path
+
+    async def execute(self, ready: Prepared, output: Output, command: Exec) -> int:
+        """Run a prepared container to its end and return the exit code."""
+        return await self._crun.run(
+            ready.meta, ready.rootfs.merged, ready.namespace, output, stdin=ready.stdin
+        )
+
+    async def directory_key(self, snapshot: Snapshot, path: str) -> str:
+        """What stands for a directory of a snapshot in keys."""
+
+        def compute() -> str:
+            with self.snapshots.view(snapshot) as root:
+                return directory_key(self.snapshots, root, snapshot, path)
+
+        return await asyncio.to_thread(compute)
+
+    async def file_key(self, snapshot: Snapshot, path: str) -> str:
+        """What stands for a file of a snapshot in keys."""
+
+        def compute() -> str:
+            with self.snapshots.view(snapshot) as root:
+                return file_key(root, snapshot, path)
+
+        return await asyncio.to_thread(compute)
+
+    def set_secret(self, name: str, plaintext: str) -> Secret:
+        """A secret by name; its value is kept in this session's memory."""
+        slot = f"set {next(self._numbers)}"
+        self._plaintexts[slot] = plaintext
+        return Secret(name, slot)
+
+    def plaintext(self, secret: Secret) -> str:
+        """The value of a secret. Raises EngineError if its source does not have it."""
+        if secret.slot not in self._plaintexts:
+            self._plaintexts[secret.slot] = self._read_secret(secret.uri)
+        return self._plaintexts[secret.slot]
+
+    def _read_secret(self, uri: str) -> str:
+        scheme, _, rest = uri.partition("://")
+        match scheme:
+            case "env":
+                if rest not in os.environ:
+                    raise EngineError(f'secret env var not found: "{rest[:3]}..."')
+                return os.environ[rest]
+            case "file":
+                path = self.settings.workdir / Path(rest).expanduser()
+                try:
+                    return path.read_text()
+                except OSError as error:
+                    why = (error.strerror or "").lower()
+                    said = f'failed to read secret file "{path}": open {path}: {why}'
+                    raise EngineError(said) from None
+            case "cmd":
+                return _command_output(rest, self.settings.workdir)
+        raise EngineError(f'unsupported secret provider: "{scheme}"')
+
+    def secret_values(self, container: Container) -> list[bytes]:
+        """The values that must not be seen in what a container writes."""
+        used = [secret for _, secret in container.secrets]
+        used += [m.secret for m in container.mounts if isinstance(m, MountedSecret)]
+        return [self.plaintext(secret).encode() for secret in used]
+
+    def event(self, kind: str, **facts: object) -> None:
+        """Tell whoever reads BREWLINE_EVENTS what happened, as a line of JSON."""
+        if self.settings.events is None:
+            return
+        line = json.dumps({"event": kind, "time": round(time.time(), 3), **facts})
+        fd = os.open(self.settings.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(fd, f"{line}\n".encode())
+        finally:
+            os.close(fd)
+
+    def host_path(self, path: str) -> Path:
+        """A path of the client's machine, which may be relative to the session's folder."""
+        return self.settings.workdir / Path(path).expanduser()
+
+
+def _command_output(command: str, workdir: Path) -> str:
+    import subprocess
+
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=workdir, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise EngineError(
+            f"failed to run secret command {shlex.quote(command.split()[0])}: "
+            f"exit code {done.returncode}"
+        )
+    return done.stdout
