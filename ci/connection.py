@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -34,13 +33,11 @@ async def connect(
 
     The engine's own log goes to `log`.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        output = stack.enter_context(log.open("w"))
-        refused = ""
-        for engine in engines:
+    refused = ""
+    for engine in engines:
+        async with contextlib.AsyncExitStack() as stack:
             try:
-                stack.enter_context(_environ(_variables(engine, root, events, say)))
-                client = await stack.enter_async_context(_connection(output))
+                client = await _started(engine, stack, root, events, log, say)
                 version = await client.version()
             except (dagger.DaggerError, OSError) as error:
                 refused = f"{engine.name}: {first_line(error)}"
@@ -48,7 +45,33 @@ async def connect(
             why = f"{engine.why} ({refused})" if refused else engine.why
             yield client, replace(engine, version=version, why=why)
             return
-        raise InfrastructureError(f"No engine starts: {refused}.", detail=_tail(log), log=log)
+    raise InfrastructureError(f"No engine starts: {refused}.", detail=_tail(log), log=log)
+
+
+async def _started(
+    engine: Engine,
+    stack: contextlib.AsyncExitStack,
+    root: Path,
+    events: Path,
+    log: Path,
+    say: Say,
+) -> dagger.Client:
+    """A client of `engine`, both ended by `stack`; that an engine ends badly is only told."""
+    stack.enter_context(_environ(_variables(engine, root, events, say)))
+    output = stack.enter_context(log.open("a"))
+    # A query that is sent twice would start a stage's work twice: only connecting is retried.
+    retry = dagger.Retry(connect=True, execute=False)
+    connection = dagger.Connection(dagger.Config(log_output=output, retry=retry))
+
+    async def close() -> None:
+        try:
+            await connection.__aexit__(None, None, None)
+        except ProvisionError as error:
+            say(f"The engine did not end in good order: {first_line(error)}.")
+
+    client = await connection.__aenter__()
+    stack.push_async_callback(close)
+    return client
 
 
 def _variables(engine: Engine, root: Path, events: Path, say: Say) -> Mapping[str, str | None]:
@@ -56,12 +79,6 @@ def _variables(engine: Engine, root: Path, events: Path, say: Say) -> Mapping[st
         return engine.environ
     embedded.require_packages(say)
     return {**engine.environ, **embedded.variables(root, os.environ, events)}
-
-
-def _connection(output: io.TextIOWrapper) -> dagger.Connection:
-    # A query that is sent twice would start a stage's work twice: only connecting is retried.
-    retry = dagger.Retry(connect=True, execute=False)
-    return dagger.Connection(dagger.Config(log_output=output, retry=retry))
 
 
 @contextlib.contextmanager

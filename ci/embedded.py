@@ -15,27 +15,18 @@ from pathlib import Path
 
 from ci.environment import cache_folder
 from ci.errors import InfrastructureError
+from engine import requirements
 
-# Package → a program or file by which one sees that it is there.
-PACKAGES: Mapping[str, str] = {
-    "crun": "crun",
-    "catatonit": "catatonit",
-    "slirp4netns": "slirp4netns",
-    "iptables": "iptables",
-    "iproute2": "ip",
-    "skopeo": "skopeo",
-    "mmdebstrap": "mmdebstrap",
-    "golang-github-containers-common": "/usr/share/containers/seccomp.json",
-}
+# Where ip and iptables live: a shell that is not root's own often lacks it.
+_SBIN = "/usr/sbin:/sbin"
 
 
 def missing_packages() -> list[str]:
     """Debian packages of the embedded engine that this machine lacks."""
-    # A shell that is not root's own often lacks sbin, where ip and iptables live.
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    path = f"{os.environ.get('PATH', '')}:{_SBIN}"
     return [
         package
-        for package, probe in PACKAGES.items()
+        for probe, package in requirements.PACKAGES.items()
         if not (Path(probe).exists() if probe.startswith("/") else shutil.which(probe, path=path))
     ]
 
@@ -86,7 +77,7 @@ def launcher(root: Path, environ: Mapping[str, str]) -> Path:
     """
     text = (
         "#!/bin/sh\n"
-        f"export PYTHONPATH={shlex.quote(str(root))}\n"
+        f"export PATH=$PATH:{_SBIN} PYTHONPATH={shlex.quote(str(root))}\n"
         f'exec setsid {shlex.quote(sys.executable)} -P -m engine "$@"\n'
     )
     folder = cache_folder(environ)

@@ -66,7 +66,7 @@ def explain(output: str) -> str:
 def _tool(python: Path, environ: Mapping[str, str]) -> Sequence[str]:
     uv = shutil.which("uv", path=environ.get("PATH"))
     if uv and _answers([uv, "--version"]):  # a version manager's shim may stand for nothing
-        return [uv, "pip", "install", "--quiet", "--python", str(python)]
+        return [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     return [*_pip(python, environ), "install", "--quiet", "--disable-pip-version-check"]
 
 

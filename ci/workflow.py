@@ -70,6 +70,9 @@ class _Run:
         except BrewlineError as error:  # no stage has run: there is no engine for them
             self.record.no_engine = error.failure
             raise
+        except anyio.get_cancelled_exc_class():  # Ctrl-C while the engine starts
+            self.record.outcome.interrupted = True
+            raise
         finally:
             self.record.seconds = time.monotonic() - started
             self.record.write()

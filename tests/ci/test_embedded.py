@@ -9,6 +9,7 @@ import pytest
 
 from ci import embedded
 from ci.errors import InfrastructureError
+from engine import requirements
 
 
 def test_stand_ins_are_named_once_in_the_order_of_their_use(tmp_path: Path) -> None:
@@ -58,15 +59,15 @@ def test_two_trees_have_two_launchers(tmp_path: Path) -> None:
 def test_a_package_counts_as_missing_when_its_probe_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    probes = {"here": "sh", "gone": "no-such-program", "file": "/no/such/file"}
-    monkeypatch.setattr(embedded, "PACKAGES", probes)
+    probes = {"sh": "here", "no-such-program": "gone", "/no/such/file": "file"}
+    monkeypatch.setattr(requirements, "PACKAGES", probes)
     assert embedded.missing_packages() == ["gone", "file"]
 
 
 def test_where_nothing_can_be_installed_the_exact_command_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(embedded, "PACKAGES", {"crun": "no-such-program"})
+    monkeypatch.setattr(requirements, "PACKAGES", {"no-such-program": "crun"})
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(InfrastructureError) as raised:
         embedded.require_packages(print)
@@ -84,7 +85,7 @@ def test_as_root_what_is_missing_is_installed_and_told(
     )
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(embedded, "PACKAGES", {"crun": str(installed)})
+    monkeypatch.setattr(requirements, "PACKAGES", {str(installed): "crun"})
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     said: list[str] = []
     embedded.require_packages(said.append)
@@ -103,7 +104,7 @@ def test_an_installation_that_fails_shows_what_apt_said(
     apt.write_text("#!/bin/sh\necho 'E: Unable to locate package crun'\nexit 100\n")
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(embedded, "PACKAGES", {"crun": "no-such-program"})
+    monkeypatch.setattr(requirements, "PACKAGES", {"no-such-program": "crun"})
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(InfrastructureError, match="did not work") as raised:
         embedded.require_packages(lambda line: None)

@@ -17,7 +17,7 @@ from tests.ci import ROOT
 FORBIDDEN = {
     "pipeline": {"ci", "engine", "dags", "images", "tests", "airflow", "dagger"},
     "engine": {"ci", "pipeline", "dags", "tests", "airflow"},
-    "ci": {"engine", "pipeline", "dags", "tests", "airflow"},
+    "ci": {"pipeline", "dags", "tests", "airflow"},
     "dags": {"ci", "engine", "tests"},
 }
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
