@@ -25,7 +25,7 @@ def lake_run() -> dict[str, Any]:
 @dag(
     dag_id="brewery_pipeline",
     schedule=None if SCHEDULE.lower() in ("", "none") else SCHEDULE,
-    start_date=datetime(2026, 1, 1),
+    start_date=datetime(2024, 1, 1),
     catchup=False,
     max_active_runs=1,
     tags=["brewery", "lakehouse"],

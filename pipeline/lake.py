@@ -115,9 +115,12 @@ class Lake:
         self.fs.invalidate_cache()
         if not self.exists(POINTER):
             return []
-        runs = self.read_json(POINTER).get("runs")
+        try:
+            runs = self.read_json(POINTER)["runs"]
+        except (LakeError, KeyError) as error:
+            raise _damaged_pointer(error) from error
         if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
-            raise LakeError(f"{POINTER} holds no list of runs")
+            raise _damaged_pointer(f"runs is {runs!r:.40}")
         return runs
 
     def current_run(self) -> str | None:
@@ -153,3 +156,9 @@ class Lake:
         temporary = f"{path}.{os.getpid()}.tmp"
         self.write(temporary, data)
         os.replace(self.path(temporary), self.path(path))
+
+
+def _damaged_pointer(why: object) -> LakeError:
+    return LakeError(
+        f"{POINTER} is damaged ({why}): restore it, or delete it and run again; no layer is lost"
+    )

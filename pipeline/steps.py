@@ -8,11 +8,11 @@ from typing import Any
 
 from pipeline import bronze, quality
 from pipeline.bronze import PageRange
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UpstreamError
 from pipeline.gold import write_gold
 from pipeline.lake import Lake
 from pipeline.silver import write_silver
-from pipeline.source import Source
+from pipeline.source import Page, Source
 
 __all__ = ["commit", "extract", "gold", "manifest", "plan", "run", "silver"]
 
@@ -37,7 +37,7 @@ def extract(*, lake: str, run_id: str, first: int, last: int) -> dict[str, int]:
     planned = bronze.read_plan(target, run_id)
     with Source(planned["source"]) as source:
         landed = [
-            bronze.land_page(target, run_id, source.page(number, per_page=planned["per_page"]))
+            bronze.land_page(target, run_id, _promised_page(source, number, planned))
             for number in range(first, last + 1)
         ]
     bronze.write_receipt(target, run_id, pages, landed)
@@ -86,6 +86,15 @@ def run(*, api: str, lake: str, run_id: str) -> dict[str, Any]:
     for step in (manifest, silver, gold):
         step(lake=lake, run_id=run_id)
     return commit(lake=lake, run_id=run_id)
+
+
+def _promised_page(source: Source, number: int, planned: dict[str, Any]) -> Page:
+    page = source.page(number, per_page=planned["per_page"])
+    # Without this, a total that lies by a billion would be asked for page by page.
+    if not page.lines and planned["total"]:
+        reason = f"it is empty, though the source counts {planned['total']} breweries"
+        raise UpstreamError(source.url, reason, page=number)
+    return page
 
 
 def _open(lake: str, run_id: str) -> Lake:

@@ -20,8 +20,8 @@ def main() -> int:
         server = BreweryServer(
             (arguments.host, arguments.port), breweries, too_many_every=arguments.too_many_every
         )
-    except OSError as error:
-        print(f"brewery_api: {error}", file=sys.stderr)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"brewery_api: cannot serve: {error!r}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"brewery_api: {len(breweries)} breweries at {server.url}", flush=True)

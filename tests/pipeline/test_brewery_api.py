@@ -144,6 +144,13 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
     assert (ROOT / "tests/__init__.py").read_text() == ""
 
 
+@pytest.mark.parametrize("csv", ["nowhere.csv", "pyproject.toml"])
+def test_a_csv_that_is_none_is_refused_in_one_line(csv: str) -> None:
+    command = [sys.executable, "-m", "tests.brewery_api", "--port", "0", "--csv", csv]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments, total",
     [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline import parquet
@@ -42,7 +44,7 @@ def test_a_run_that_is_not_there_misses_every_layer(good_lake: Path) -> None:
 
 def test_a_damaged_pointer_is_a_problem(lake: Path) -> None:
     (lake / "current.json").write_text("{")
-    assert "current.json is not JSON" in verify(Lake.at(str(lake))).problems[0]
+    assert "current.json is damaged" in verify(Lake.at(str(lake))).problems[0]
 
 
 def first(lake: Path, pattern: str) -> Path:
@@ -59,6 +61,19 @@ def set_json(path: Path, **values: object) -> None:
 
 def drop_rows(path: Path) -> None:
     path.write_bytes(parquet.encode(parquet.decode(path.read_bytes()).slice(1)))
+
+
+def set_first(path: Path, name: str, value: object) -> None:
+    """Give the first row of a Parquet file another value, without changing its schema."""
+    table = parquet.decode(path.read_bytes())
+    column = pa.array([value, *table[name].to_pylist()[1:]], table.schema.field(name).type)
+    index = table.schema.get_field_index(name)
+    path.write_bytes(parquet.encode(table.set_column(index, pa.field(name, column.type), column)))
+
+
+def drop_column(path: Path) -> None:
+    table = parquet.decode(path.read_bytes())
+    path.write_bytes(parquet.encode(table.select(table.column_names[1:])))
 
 
 def twice(path: Path) -> None:
@@ -81,6 +96,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "partition-gone": (lambda lake: first(lake, "silver/**/part*").unlink(), "silver_rows is"),
     "partition-torn": (lambda lake: first(lake, "silver/**/part*").write_bytes(b"PAR"), "silver:"),
     "partition-twice": (lambda lake: twice(first(lake, "silver/**/part*")), "more than once"),
+    "id-lost": (
+        lambda lake: set_first(first(lake, "silver/**/part*"), "id", None),
+        "field 'id' with null",
+    ),
+    "coordinate-nan": (
+        lambda lake: set_first(first(lake, "silver/**/part*"), "latitude", math.nan),
+        "a latitude is not within -90 to 90",
+    ),
+    "coordinate-far": (
+        lambda lake: set_first(first(lake, "silver/**/part*"), "longitude", -180.5),
+        "a longitude is not within -180 to 180",
+    ),
+    "quarantine-schema": (lambda lake: drop_column(first(lake, "silver/*/quar*")), "declared"),
     "rows-lost": (lambda lake: drop_rows(first(lake, "silver/**/part*")), "silver_rows is"),
     "quarantine-gone": (lambda lake: first(lake, "silver/*/quar*").unlink(), "quarantine.parquet"),
     "quarantine-lost": (lambda lake: drop_rows(first(lake, "silver/*/quar*")), "quarantine_rows"),

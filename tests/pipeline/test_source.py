@@ -118,6 +118,27 @@ def test_an_answer_cut_off_is_fetched_again(api: BreweryServer) -> None:
         assert len(source.page(1).lines) == 200
 
 
+def test_an_answer_that_takes_too_long_as_a_whole_is_given_up(api: BreweryServer) -> None:
+    impatient = Retry(attempts=2, first_wait=0.0, per_request=0.0)
+    with Source(api.url, retry=impatient) as source, pytest.raises(UpstreamError, match="0 s"):
+        source.page(1)
+    assert len(api.requests) == 2
+
+
+def test_an_answer_without_end_is_given_up(
+    api: BreweryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.source.MAX_BODY_BYTES", 1000)
+    with Source(api.url) as source, pytest.raises(UpstreamError, match="more than 1000 bytes"):
+        source.page(1)
+
+
+def test_redirects_in_a_ring_are_an_upstream_error(api: BreweryServer) -> None:
+    api.faults.extend([Answer(302, b"", {"Location": "/v1/breweries"})] * 30)
+    with Source(api.url) as source, pytest.raises(UpstreamError, match="TooManyRedirects"):
+        source.page(1)
+
+
 @pytest.mark.parametrize(
     "body, says",
     [

@@ -134,6 +134,14 @@ def test_a_source_that_changes_while_it_is_read_is_not_committed(
     assert Lake.at(str(lake)).current_run() == "good"
 
 
+def test_a_total_that_lies_is_found_at_the_first_empty_page(api: BreweryServer, lake: Path) -> None:
+    api.faults.append(Answer(200, b'{"total": 1000000000}'))
+    at = {"lake": str(lake), "run_id": "bad"}
+    planned = steps.plan(api=api.url, lake=str(lake), run_id="bad", tasks=2)
+    with pytest.raises(UpstreamError, match=r"\(page 4\): it is empty"):
+        steps.extract(**planned[0], **at)
+
+
 def test_an_empty_source_is_not_committed(serve: Serve, lake: Path) -> None:
     with pytest.raises(DataError, match="no breweries"):
         steps.run(api=serve([]).url, lake=str(lake), run_id="empty")
