@@ -19,7 +19,7 @@ from tests.integration.logs import keep, worst_component
 from tests.integration.stack import Stack
 from tests.integration.verdict import Cause, Failed, Verdict
 
-_READY_SECONDS = 180.0
+_READY_SECONDS = 300.0
 _PARSE_SECONDS = 60.0
 
 

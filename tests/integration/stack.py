@@ -84,7 +84,7 @@ class Stack:
     def _problem(self, component: Component) -> str | None:
         status = self.mark(component, "exit")
         if status is not None and not (component.job and status == "0"):
-            return f"ended with status {status}"
+            return _ended(status)
         if (blocker := self.mark(component, "blocked")) is not None:
             return f"could not start ({blocker})"
         if self.mark(component, "unhealthy") is not None:
@@ -93,10 +93,18 @@ class Stack:
 
     def _failed(self, component: Component, problem: str) -> Failed:
         trouble = component_trouble(self.folder / f"{component.name}.log")
-        why = f": {trouble.summary}" if trouble.summary else "."
+        # What was killed had no time to say why: its last lines are of other matters.
+        says_why = trouble.summary and not problem.startswith("was killed")
+        why = f": {trouble.summary}" if says_why else "."
         return Failed(
             Cause.UPSTREAM if component.source else Cause.INFRASTRUCTURE,
             f"{component.name} {problem}{why}",
             log=f"logs/components/{component.name}.log",
             lines=trouble.lines,
         )
+
+
+def _ended(status: str) -> str:
+    """A shell tells of a signal by a status of 128 and its number."""
+    number = int(status) if status.isdecimal() else 0
+    return f"was killed by signal {number - 128}" if number > 128 else f"ended with status {status}"
