@@ -17,7 +17,8 @@ from engine.oci.streams import BLOCK, DigestWriter, GzipWriter, LayerError, Writ
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
-GZIP_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
+GZIP_LAYER = f"{TAR_LAYER}+gzip"
 
 _FASTEST = 1
 _OVERLAYS = ("trusted.overlay.", "user.overlay.")
@@ -177,9 +178,8 @@ def _overlay_attribute(path: str, name: str) -> list[bytes]:
 def _attributes(path: str) -> dict[str, str]:
     names = sorted(filter(kept_attribute, os.listxattr(path, follow_symlinks=False)))
     return {
-        _XATTR + name: os.getxattr(path, name, follow_symlinks=False).decode(
-            "utf-8", "surrogateescape"
-        )
+        _XATTR
+        + name: os.getxattr(path, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
         for name in names
     }
 

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import io
 import zlib
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 from engine.errors import EngineError
 
@@ -105,22 +105,21 @@ class DigestReader(io.RawIOBase):
             pass
 
 
-def decompressed(source: DigestReader) -> BinaryIO:
-    """The bytes that `source` holds as gzip, zstd or plain."""
+def decompressed(source: DigestReader) -> tuple[BinaryIO, str]:
+    """The bytes that `source` holds as gzip, zstd or plain, and how: "gzip", "zstd" or ""."""
     buffered = io.BufferedReader(source, BLOCK)
     magic = buffered.peek(4)[:4]
     if magic.startswith(_GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=buffered, mode="rb")  # type: ignore[return-value]
+        return cast(BinaryIO, gzip.GzipFile(fileobj=buffered, mode="rb")), "gzip"
     if magic == _ZSTD_MAGIC:
-        return _zstd(buffered)
-    return buffered
+        return _zstd(buffered), "zstd"
+    return buffered, ""
 
 
 def _zstd(source: BinaryIO) -> BinaryIO:
     for module, opener in (("compression.zstd", "ZstdFile"), ("zstandard", "open")):
         try:
-            opened: BinaryIO = getattr(importlib.import_module(module), opener)(source, "rb")
-            return opened
+            return cast(BinaryIO, getattr(importlib.import_module(module), opener)(source, "rb"))
         except ImportError:
             continue
     raise LayerError(
