@@ -207,12 +207,17 @@ def export_directory(root: Root, inside: str, target: Path, *, wipe: bool) -> No
 
 
 def write_file(source: Path, target: Path) -> None:
-    """Copy a file with its mode and time; `target` is whole or as it was, never half written."""
+    """Copy a file; `target` is whole or as it was, never half written.
+
+    A file that was there keeps its mode, a new one has the source's.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         shutil.copyfile(source, draft)
-        shutil.copystat(source, draft)
+        shutil.copymode(target if target.is_file() else source, draft)
+        status = source.stat()
+        os.utime(draft, ns=(status.st_mtime_ns, status.st_mtime_ns))
         draft.replace(target)
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -83,6 +83,9 @@ async def _select(
                 inner[_key(field)] = value
             return outer
         kind, field = fields[0]
+        if field.name.value in ("id", "__typename"):
+            inner[_key(field)] = await _field(calls, schema, kind, receiver, field, path)
+            return outer
         call = _call(calls, schema, kind, receiver, field, path)
         named = get_named_type(call.kind)
         if not isinstance(named, (GraphQLObjectType, GraphQLInterfaceType)) or is_list_type(

@@ -15,7 +15,6 @@ from engine.root import Entry, Root, clean
 from engine.snapshot import Snapshot, Snapshots
 
 _DIGEST_XATTR = "trusted.brewline.sha256"
-_BLOCK = 1 << 20
 
 Keep = Callable[[Entry], bool]
 """Whether an entry of a tree is taken."""
@@ -162,9 +161,7 @@ class Copy:
 
 
 def _copy_file(source: Path, place: Path) -> None:
-    with source.open("rb") as reader, place.open("xb") as writer:
-        while os.copy_file_range(reader.fileno(), writer.fileno(), _BLOCK * 64):
-            pass
+    shutil.copyfile(source, place)
     _copy_capability(source, place)
 
 

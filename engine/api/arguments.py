@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import EngineError
 from engine.lazy import Lazy
 from engine.model import Container
-from engine.root import Root, missing
+from engine.root import Root
 from engine.snapshot import Snapshot
 from engine.users import UnknownUser, find_owner
 
@@ -42,9 +40,7 @@ async def look(session: Session, snapshot: Lazy[Snapshot], answer: Callable[[Roo
     return await asyncio.to_thread(work)
 
 
-async def owner_ids(
-    session: Session, container: Container, owner: str
-) -> tuple[int, int] | None:
+async def owner_ids(session: Session, container: Container, owner: str) -> tuple[int, int] | None:
     """User and group id of `owner` in the container; None for none. Raises EngineError."""
     if not owner:
         return None
@@ -70,27 +66,3 @@ def plain_ids(owner: str) -> tuple[int, int] | None:
             f"failed to parse ownership {owner}: open /etc/passwd: no such file or directory"
         )
     return int(name), int(group or name)
-
-
-_KINDS = {
-    "REGULAR_TYPE": stat.S_ISREG,
-    "DIRECTORY_TYPE": stat.S_ISDIR,
-    "SYMLINK_TYPE": stat.S_ISLNK,
-}
-
-
-def entry_exists(root: Root, path: str, expected: str | None, follow: bool) -> bool:
-    """Whether `path` is there and of the expected kind."""
-    try:
-        status = root.stat(path, follow=follow and expected != "SYMLINK_TYPE")
-    except OSError:
-        return False
-    return expected is None or _KINDS[expected](status.st_mode)
-
-
-def entry_status(root: Root, path: str, follow: bool, name: str) -> os.stat_result:
-    """lstat or stat of `path`. Raises EngineError if it is missing."""
-    try:
-        return root.stat(path, follow=follow)
-    except OSError:
-        raise missing(name) from None

@@ -68,9 +68,7 @@ async def with_rootfs(session: Session, parent: Container, directory: Directory)
     """The container with other files."""
     if directory.path == "/":
         return replace(parent, rootfs=directory.snapshot)
-    made = files.with_directory(
-        session.snapshots, Lazy.of(EMPTY), "/", directory, files.What()
-    )
+    made = files.with_directory(session.snapshots, Lazy.of(EMPTY), "/", directory, files.What())
     return replace(parent, rootfs=made)
 
 
@@ -170,9 +168,7 @@ async def with_files(
 ) -> Container:
     """The container with copies of files, each under its own name."""
     for source in sources:
-        parent = await with_file(
-            session, parent, f"{path}/", source, permissions, owner, expand
-        )
+        parent = await with_file(session, parent, f"{path}/", source, permissions, owner, expand)
     return parent
 
 
@@ -349,9 +345,7 @@ async def without_label(session: Session, parent: Container, name: str) -> Conta
 
 
 @field("Container", "withAnnotation")
-async def with_annotation(
-    session: Session, parent: Container, name: str, value: str
-) -> Container:
+async def with_annotation(session: Session, parent: Container, name: str, value: str) -> Container:
     """The container with an annotation of its image's manifest."""
     return replace(parent, annotations=_with_pair(parent.annotations, name, value))
 
@@ -406,9 +400,7 @@ async def without_entrypoint(
 
 
 @field("Container", "withDefaultArgs")
-async def with_default_args(
-    session: Session, parent: Container, args: Sequence[str]
-) -> Container:
+async def with_default_args(session: Session, parent: Container, args: Sequence[str]) -> Container:
     """The container with default arguments."""
     return replace(parent, args=tuple(args))
 
@@ -558,9 +550,7 @@ async def with_mounted_secret(
 ) -> Container:
     """The container with a secret as a file, in memory only."""
     target = parent.absolute(expanded(parent, path, expand))
-    return parent.with_mount(
-        MountedSecret(target=target, secret=source, owner=owner, mode=mode)
-    )
+    return parent.with_mount(MountedSecret(target=target, secret=source, owner=owner, mode=mode))
 
 
 @field("Container", "withUnixSocket")

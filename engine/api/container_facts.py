@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.api.arguments import entry_exists, entry_status, expanded, look
+from engine.api.arguments import expanded, look
 from engine.api.container import command_of
-from engine.api.values import Named, Stat, stat_of
+from engine.api.values import Named, Stat, entry_exists, entry_stat
 from engine.calls import field
 from engine.errors import EngineError
 from engine.model import (
@@ -88,8 +87,7 @@ async def stat(
     target = container.absolute(path)
     snapshot, inside = container.place(target)
     follow = not do_not_follow_symlinks
-    status = await look(session, snapshot, lambda root: entry_status(root, inside, follow, path))
-    return stat_of(os.path.basename(target), status)
+    return await look(session, snapshot, lambda root: entry_stat(root, inside, follow, path))
 
 
 async def _ran(container: Container) -> Ran:

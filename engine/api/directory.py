@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine import files
-from engine.api.arguments import entry_exists, entry_status, look, plain_ids
-from engine.api.values import Stat, stat_of
+from engine.api.arguments import look, plain_ids
+from engine.api.values import Stat, entry_exists, entry_stat
 from engine.calls import field
 from engine.dockerfile.build import Build, Context
 from engine.errors import EngineError
@@ -82,11 +82,10 @@ async def entries(session: Session, directory: Directory, path: str | None = Non
         files.check_directory(root, where)
         fd = root.open(where, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            found = []
-            for each in os.scandir(fd):
-                slash = "/" if each.is_dir(follow_symlinks=False) else ""
-                found.append(each.name + slash)
-            return sorted(found, key=os.fsencode)
+            found = sorted(os.scandir(fd), key=lambda each: os.fsencode(each.name))
+            return [
+                each.name + ("/" if each.is_dir(follow_symlinks=False) else "") for each in found
+            ]
         finally:
             os.close(fd)
 
@@ -131,10 +130,9 @@ async def stat(
 ) -> Stat:
     """What is known of a path."""
     where, follow = inside(directory, path), not do_not_follow_symlinks
-    status = await look(
-        session, directory.snapshot, lambda root: entry_status(root, where, follow, path)
+    return await look(
+        session, directory.snapshot, lambda root: entry_stat(root, where, follow, path)
     )
-    return stat_of(os.path.basename(where), status)
 
 
 @field("Directory", "digest")
@@ -166,9 +164,7 @@ async def with_new_directory(
 ) -> Directory:
     """The directory with a new directory."""
     where = inside(directory, path)
-    made = files.with_new_directory(
-        session.snapshots, directory.snapshot, where, mode=permissions
-    )
+    made = files.with_new_directory(session.snapshots, directory.snapshot, where, mode=permissions)
     return _changed(directory, made)
 
 
@@ -253,9 +249,7 @@ async def with_symlink(
 @field("Directory", "withTimestamps")
 async def with_timestamps(session: Session, directory: Directory, timestamp: int) -> Directory:
     """The directory with everything of one modification time."""
-    made = files.with_timestamps(
-        session.snapshots, directory.snapshot, directory.path, timestamp
-    )
+    made = files.with_timestamps(session.snapshots, directory.snapshot, directory.path, timestamp)
     return _changed(directory, made)
 
 
@@ -287,9 +281,7 @@ def _without(
     session: Session, directory: Directory, paths: Sequence[str], *, directories: bool
 ) -> Directory:
     where = [inside(directory, path) for path in paths]
-    made = files.without(
-        session.snapshots, directory.snapshot, where, directories=directories
-    )
+    made = files.without(session.snapshots, directory.snapshot, where, directories=directories)
     return _changed(directory, made)
 
 

@@ -157,9 +157,7 @@ async def with_replaced(
         raise EngineError(f"{_name(file)}: search string found {count} times, set all or firstFrom")
     changed = text[:start] + text[start:].replace(search, replacement, -1 if all else 1)
     mode = status.st_mode & 0o7777
-    made = files.with_new_file(
-        session.snapshots, file.snapshot, file.path, changed, mode=mode
-    )
+    made = files.with_new_file(session.snapshots, file.snapshot, file.path, changed, mode=mode)
     return replace(file, snapshot=made)
 
 

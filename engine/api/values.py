@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.calls import field
 from engine.model import Port
+from engine.root import Root, missing
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -42,6 +43,35 @@ def stat_of(name: str, status: os.stat_result) -> Stat:
     }
     kind = kinds.get(stat_bits.S_IFMT(mode), "UNKNOWN")
     return Stat(name, kind, stat_bits.S_IMODE(mode), status.st_size)
+
+
+_KINDS = {
+    "REGULAR_TYPE": stat_bits.S_ISREG,
+    "DIRECTORY_TYPE": stat_bits.S_ISDIR,
+    "SYMLINK_TYPE": stat_bits.S_ISLNK,
+}
+
+
+def entry_exists(root: Root, path: str, expected: str | None, follow: bool) -> bool:
+    """Whether `path` is there and of the expected kind."""
+    try:
+        status = root.stat(path, follow=follow and expected != "SYMLINK_TYPE")
+    except OSError:
+        return False
+    return expected is None or _KINDS[expected](status.st_mode)
+
+
+def entry_stat(root: Root, path: str, follow: bool, shown: str) -> Stat:
+    """What is known of `path`; a link that is followed gives its target's name.
+
+    Raises EngineError if it is missing.
+    """
+    try:
+        status = root.stat(path, follow=follow)
+        name = os.path.basename(root.real(path) if follow else path)
+    except OSError:
+        raise missing(shown) from None
+    return stat_of(name, status)
 
 
 @field("Stat", "name")

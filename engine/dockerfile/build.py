@@ -290,9 +290,7 @@ class Build:
         def make(root: Root) -> None:
             root.make_dirs(path)
 
-        rootfs = files.changed(
-            self._session.snapshots, container.rootfs, f"workdir {path}", make
-        )
+        rootfs = files.changed(self._session.snapshots, container.rootfs, f"workdir {path}", make)
         return replace(container, workdir=path, rootfs=rootfs)
 
     async def _run(self, state: _State, line: Run, index: int) -> Container:
@@ -308,9 +306,7 @@ class Build:
         prepared = replace(prepared, env=tuple(env.items()), mounts=(), secrets=(), services=())
         for mount in mounts:
             prepared = await self._mounted(state, prepared, mount, index)
-        command = Exec(
-            args=args, privileged=line.security == "insecure", init=self._init
-        )
+        command = Exec(args=args, privileged=line.security == "insecure", init=self._init)
         ran = with_exec(self._session, prepared, command)
         return replace(container, rootfs=ran.rootfs)
 
@@ -424,8 +420,7 @@ class Build:
         source = await self._source(line.from_ if isinstance(line, Copy) else "", index)
         env = state.variables
         heredocs = {
-            h.name: expand_heredoc(h.content, env) if h.expand else h.content
-            for h in line.heredocs
+            h.name: expand_heredoc(h.content, env) if h.expand else h.content for h in line.heredocs
         }
         request = copying.Transfer(
             sources=tuple(state.word(s) for s in line.sources),

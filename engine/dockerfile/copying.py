@@ -154,9 +154,7 @@ def _one(
         return files.with_directory(session.snapshots, below, destination, directory, what)
     if found.is_archive:
         return _unpacked(session, below, destination, File(source.snapshot, where))
-    return files.with_file(
-        session.snapshots, below, destination, File(source.snapshot, where), how
-    )
+    return files.with_file(session.snapshots, below, destination, File(source.snapshot, where), how)
 
 
 def _unpacked(

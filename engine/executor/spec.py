@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from engine.executor import seccomp
@@ -13,11 +15,14 @@ CAPABILITIES = (
     "CAP_SETFCAP CAP_SETPCAP CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_KILL CAP_AUDIT_WRITE"
 ).split()
 
-_MORE_CAPABILITIES = (
-    "CAP_DAC_READ_SEARCH CAP_LINUX_IMMUTABLE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_IPC_LOCK "
-    "CAP_IPC_OWNER CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN "
-    "CAP_SYS_BOOT CAP_SYS_NICE CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_LEASE "
-    "CAP_AUDIT_CONTROL CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM "
+# In the order of their numbers, see capability.h.
+_ALL_CAPABILITIES = (
+    "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID "
+    "CAP_SETUID CAP_SETPCAP CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST "
+    "CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER CAP_SYS_MODULE CAP_SYS_RAWIO "
+    "CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE "
+    "CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE "
+    "CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM "
     "CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF CAP_CHECKPOINT_RESTORE"
 ).split()
 
@@ -93,7 +98,8 @@ def specification(meta: Meta, rootfs: str, network: str, init: str) -> dict[str,
     Neither resource limits nor device rules are in it: root may lack CAP_SYS_RESOURCE, and the
     engine's containers share one machine's cgroup.
     """
-    capabilities = CAPABILITIES + (_MORE_CAPABILITIES if meta.privileged else [])
+    wanted = _ALL_CAPABILITIES if meta.privileged else CAPABILITIES
+    capabilities = [name for name in wanted if name not in _unavailable()]
     args = [INIT, "--", *meta.args] if meta.init else list(meta.args)
     mounts = _standard_mounts(meta.privileged)
     if meta.init:
@@ -139,6 +145,14 @@ def specification(meta: Meta, rootfs: str, network: str, init: str) -> dict[str,
         "mounts": mounts + [mount.to_json() for mount in meta.mounts],
         "linux": linux,
     }
+
+
+@cache
+def _unavailable() -> frozenset[str]:
+    """The capabilities that the engine itself lacks and cannot give."""
+    status = Path("/proc/self/status").read_text()
+    bounding = int(status.split("CapBnd:")[1].split()[0], 16)
+    return frozenset(name for bit, name in enumerate(_ALL_CAPABILITIES) if not bounding >> bit & 1)
 
 
 def _standard_mounts(privileged: bool) -> list[dict[str, Any]]:
