@@ -109,7 +109,8 @@ def prepare(folder: Path) -> None:
         (folder / MARK).touch()
         for stage in STAGES:
             shutil.rmtree(folder / stage.name, ignore_errors=True)
-        (folder / "summary.json").unlink(missing_ok=True)
+        for name in ("summary.json", "engine.log"):
+            (folder / name).unlink(missing_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"--report {folder} is a file: name a folder.") from error
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 FOLDERS = ("ci", "engine", "pipeline", "dags", "images", "benchmarks", "tests")
 
 # Python only: a note or a log in a folder re-runs nothing.
 CODE = tuple(f"{folder}/**/*.py" for folder in FOLDERS)
+
+
+def folders_with_code(root: Path) -> tuple[str, ...]:
+    """The folders that hold Python."""
+    return tuple(folder for folder in FOLDERS if any((root / folder).rglob("*.py")))
+
 
 CONFIGURATION = ("pyproject.toml", ".flake8")
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 
 from ci import execs
 from ci.containers import SOURCE, development
 from ci.errors import CheckFailed
 from ci.execs import Check, Checked
-from ci.sourcetree import CODE, CONFIGURATION
+from ci.sourcetree import CODE, CONFIGURATION, folders_with_code
 from ci.stage import Context, Result
 
-CHECKS = (
-    Check(name="black", command=("black", "--check", "--diff", "--quiet", ".")),
-    Check(name="flake8", command=("flake8", ".")),
-    Check(name="mypy", command=("mypy", "--no-color-output", "--show-error-context")),
-)
+
+def checks(root: Path) -> tuple[Check, ...]:
+    """The three tools, each over every folder that holds Python."""
+    folders = folders_with_code(root)
+    return (
+        Check(name="black", command=("black", "--check", "--diff", "--quiet", *folders)),
+        Check(name="flake8", command=("flake8", *folders)),
+        Check(name="mypy", command=("mypy", "--no-color-output", *folders)),
+    )
+
 
 _SHOWN = 40
 
@@ -36,10 +43,11 @@ async def run(context: Context) -> Result:
         context.say(f"{item.name} …")
         checked[item.name] = await execs.run(context, container, item)
 
+    wanted = checks(context.root)
     async with anyio.create_task_group() as group:
-        for item in CHECKS:
+        for item in wanted:
             group.start_soon(check, item)
-    found = [checked[item.name] for item in CHECKS if checked[item.name].exit_code != 0]
+    found = [checked[item.name] for item in wanted if checked[item.name].exit_code != 0]
     if found:
         raise _fault(found)
     return Result(cached=all(item.cached for item in checked.values()))
