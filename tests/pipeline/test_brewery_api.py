@@ -176,7 +176,7 @@ def test_the_command_serves_until_it_is_ended(arguments: list[str], total: int) 
         meta = json.loads(httpx.get(line.split()[-1] + "/v1/breweries/meta").text)
         assert meta["total"] == total
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         process.communicate()

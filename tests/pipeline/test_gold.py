@@ -70,7 +70,7 @@ letters = st.characters(codec="utf-8", exclude_categories=["Cc"])
 text = st.none() | st.text(letters, min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(text, text, text, text), max_size=8))
 def test_every_format_reads_back_alike_whatever_the_names(rows: list[Row]) -> None:
     lake = Lake.at("memory://gold-formats")

@@ -166,7 +166,7 @@ def test_a_run_killed_half_way_leaves_the_last_good_lake(
     try:
         wait_for(lake / "bronze/run=killed/page-000001.ndjson.zst")
         process.send_signal(blow)
-        errors = process.communicate(timeout=20)[1].decode()
+        errors = process.communicate(timeout=60)[1].decode()
     finally:
         process.kill()
         process.communicate()
