@@ -74,33 +74,39 @@ async def run(context: Context) -> Result:
     outcomes = await asyncio.gather(
         _written(context), _code(context), _shipped(context), return_exceptions=True
     )
+    return judge(outcomes, context.report / "findings.txt")
+
+
+def judge(outcomes: Sequence[Scanned | BaseException], log: Path) -> Result:
+    """The stage's result; every finding goes to `log`, one a line, the gravest first.
+
+    Raises CheckFailed for findings at HIGH or CRITICAL, else what a scanner raised.
+    """
     scanned = [outcome for outcome in outcomes if isinstance(outcome, Scanned)]
+    broken = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     found = [finding for scan in scanned for finding in scan.findings or ()]
-    log = context.report / "findings.txt"
+    found.sort(key=lambda finding: not finding.grave)
     log.write_text("".join(f"{finding}\n" for finding in found))
-    # Findings go before a scanner that broke: they will be there in the next run too.
-    require_none_grave(found, log)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    complete = all(scan.findings is not None for scan in scanned)
-    # The third scan is made anew each time, and says nothing of whether anything changed.
-    cached = all(scan.cached for scan in scanned[:2])
-    return Result(reason=summary(found, complete=complete), cached=cached)
-
-
-def require_none_grave(found: Sequence[Finding], log: Path) -> None:
-    """Raise CheckFailed for findings at HIGH or CRITICAL, each with file and line."""
-    bad = grave(found)
-    if bad:
-        count = f"{len(bad)} finding{'s' if len(bad) > 1 else ''} at HIGH or CRITICAL"
-        raise CheckFailed(f"{count}.", detail="\n".join(map(str, bad)), log=log)
+    reason = summary(found, complete=all(scan.findings is not None for scan in scanned))
+    if bad := grave(found):
+        # These go before a scanner that broke: they will be there in the next run too.
+        raise CheckFailed(f"{reason}.", detail="\n".join(map(str, (*bad, *broken))), log=log)
+    for error in broken:
+        raise error
+    # The last scan is made anew each time, and says nothing of whether anything changed.
+    return Result(reason=reason, cached=all(scan.cached for scan in scanned[:-1]))
 
 
 def summary(found: Sequence[Finding], *, complete: bool) -> str:
-    """What a passed stage says of itself."""
-    below = f"{len(found)} below HIGH" if found else "nothing found"
-    return below if complete else f"{below}; {NO_DATABASE}"
+    """What was found, and what was not looked for."""
+    bad = len(grave(found))
+    parts = []
+    if bad:
+        parts.append(f"{bad} finding{'s' if bad > 1 else ''} at HIGH or CRITICAL")
+    if len(found) > bad:
+        parts.append(f"{len(found) - bad} below HIGH")
+    counted = ", ".join(parts) or "nothing found"
+    return counted if complete else f"{counted}; {NO_DATABASE}"
 
 
 def read(checked: Checked, sarif: Path) -> Scanned:

@@ -9,7 +9,8 @@ import pytest
 from ci.errors import CheckFailed, Failure, InfrastructureError
 from ci.execs import Checked
 from ci.sarif import Finding
-from ci.stages.security import CODE, NO_DATABASE, WRITTEN, read, require_none_grave, summary
+from ci.stage import Status
+from ci.stages.security import CODE, NO_DATABASE, WRITTEN, Scanned, judge, read, summary
 from tests.ci.test_sarif import result, sarif
 
 ROOT = Path(__file__).parents[2]
@@ -19,44 +20,107 @@ def finding(*, path: str = "ci/x.py", line: int = 2, is_grave: bool) -> Finding:
     return Finding(tool="Bandit", rule="B602", grave=is_grave, path=path, line=line, text="shell")
 
 
+def scanned(*found: Finding, cached: bool = True) -> Scanned:
+    return Scanned(findings=found, cached=cached)
+
+
 def test_grave_finding_fails_the_check_with_file_and_line(tmp_path: Path) -> None:
-    found = [finding(path="a.py", is_grave=False), finding(path="b.py", line=7, is_grave=True)]
+    log = tmp_path / "findings.txt"
+    outcomes = [
+        scanned(finding(path="a.py", is_grave=False), finding(path="b.py", line=7, is_grave=True)),
+        scanned(),
+    ]
 
     with pytest.raises(CheckFailed) as caught:
-        require_none_grave(found, tmp_path / "findings.txt")
+        judge(outcomes, log)
 
     assert caught.value.failure is Failure.CODE
-    assert caught.value.message == "1 finding at HIGH or CRITICAL."
+    assert caught.value.message == "1 finding at HIGH or CRITICAL, 1 below HIGH."
     assert caught.value.detail == "b.py:7: Bandit B602: shell"
-    assert caught.value.log == tmp_path / "findings.txt"
+    assert caught.value.log == log
+    assert log.read_text().splitlines() == [
+        "b.py:7: Bandit B602: shell",
+        "a.py:2: Bandit B602: shell",
+    ]
 
 
-def test_every_grave_finding_is_listed(tmp_path: Path) -> None:
-    found = [finding(line=line, is_grave=True) for line in (1, 2)]
+def test_every_grave_finding_of_every_scanner_is_listed(tmp_path: Path) -> None:
+    outcomes = [scanned(finding(line=1, is_grave=True)), scanned(finding(line=2, is_grave=True))]
 
     with pytest.raises(CheckFailed, match="^2 findings at") as caught:
-        require_none_grave(found, tmp_path / "findings.txt")
+        judge(outcomes, tmp_path / "findings.txt")
 
     assert len(caught.value.detail.splitlines()) == 2
 
 
 def test_lesser_findings_pass(tmp_path: Path) -> None:
-    require_none_grave([finding(is_grave=False)], tmp_path / "findings.txt")
+    result = judge([scanned(finding(is_grave=False)), scanned()], tmp_path / "findings.txt")
+
+    assert result.status is Status.PASSED
+    assert result.reason == "1 below HIGH"
+
+
+def test_broken_scanner_is_raised_after_what_the_others_found_was_written(tmp_path: Path) -> None:
+    log = tmp_path / "findings.txt"
+
+    with pytest.raises(InfrastructureError, match="trivy broke"):
+        judge([InfrastructureError("trivy broke"), scanned(finding(is_grave=False))], log)
+
+    assert log.read_text() == "ci/x.py:2: Bandit B602: shell\n"
+
+
+def test_findings_outrank_a_broken_scanner_and_name_it(tmp_path: Path) -> None:
+    outcomes: list[Scanned | BaseException] = [
+        InfrastructureError("trivy broke"),
+        scanned(finding(is_grave=True)),
+    ]
+
+    with pytest.raises(CheckFailed) as caught:
+        judge(outcomes, tmp_path / "findings.txt")
+
+    assert "trivy broke" in caught.value.detail
+
+
+def test_missing_database_passes_and_is_said(tmp_path: Path) -> None:
+    outcomes = [scanned(), scanned(), Scanned(findings=None, cached=False)]
+
+    result = judge(outcomes, tmp_path / "findings.txt")
+
+    assert result.status is Status.PASSED
+    assert result.reason == f"nothing found; {NO_DATABASE}"
 
 
 @pytest.mark.parametrize(
-    ("count", "complete", "expected"),
+    ("ages", "cached"),
     [
-        pytest.param(0, True, "nothing found", id="clean"),
-        pytest.param(3, True, "3 below HIGH", id="lesser findings"),
-        pytest.param(0, False, f"nothing found; {NO_DATABASE}", id="no database"),
-        pytest.param(1, False, f"1 below HIGH; {NO_DATABASE}", id="both"),
+        pytest.param((True, True, False), True, id="nothing changed"),
+        pytest.param((True, False, False), False, id="the code changed"),
+    ],
+)
+def test_stage_is_cached_when_its_repeatable_scans_are(
+    tmp_path: Path, ages: tuple[bool, ...], cached: bool
+) -> None:
+    result = judge([scanned(cached=age) for age in ages], tmp_path / "findings.txt")
+
+    assert result.cached is cached
+
+
+@pytest.mark.parametrize(
+    ("grave", "lesser", "complete", "expected"),
+    [
+        pytest.param(0, 0, True, "nothing found", id="clean"),
+        pytest.param(0, 3, True, "3 below HIGH", id="lesser findings"),
+        pytest.param(2, 0, True, "2 findings at HIGH or CRITICAL", id="grave findings"),
+        pytest.param(0, 0, False, f"nothing found; {NO_DATABASE}", id="no database"),
+        pytest.param(0, 1, False, f"1 below HIGH; {NO_DATABASE}", id="lesser, no database"),
     ],
 )
 def test_summary_never_passes_a_scan_that_did_not_happen_for_a_clean_one(
-    count: int, complete: bool, expected: str
+    grave: int, lesser: int, complete: bool, expected: str
 ) -> None:
-    assert summary([finding(is_grave=False)] * count, complete=complete) == expected
+    found = [finding(is_grave=True)] * grave + [finding(is_grave=False)] * lesser
+
+    assert summary(found, complete=complete) == expected
 
 
 def checked(tmp_path: Path, *, exit_code: int, output: str = "") -> Checked:
@@ -69,10 +133,10 @@ def test_scan_that_ended_well_is_read(tmp_path: Path) -> None:
     report = tmp_path / "bandit.sarif"
     report.write_text(sarif(result("B602", "error", "a.py", 1)))
 
-    scanned = read(checked(tmp_path, exit_code=0), report)
+    scan = read(checked(tmp_path, exit_code=0), report)
 
-    assert scanned.cached
-    assert [found.rule for found in scanned.findings or ()] == ["B602"]
+    assert scan.cached
+    assert [found.rule for found in scan.findings or ()] == ["B602"]
 
 
 def test_scanner_that_broke_is_infrastructure_whatever_it_left_behind(tmp_path: Path) -> None:
