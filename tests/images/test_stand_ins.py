@@ -5,16 +5,12 @@ Every case holds for the named image too: that one is asked where its registry i
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-import anyio.from_thread
 import dagger
 import pytest
 
-from ci import embedded
-from tests.images.recipes import ROOT
+from tests.images.session import Ask, embedded_session
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -23,21 +19,11 @@ PYTHON = "python:3.11-slim-bookworm"
 POSTGRES = "postgres:15-bookworm"
 TRIVY = "aquasec/trivy:0.76.0"
 
-Ask = Callable[[Callable[[dagger.Client], Coroutine[Any, Any, Any]]], Any]
-
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Runs a coroutine function on one session of the embedded engine."""
-    events = tmp_path_factory.mktemp("engine") / "events.jsonl"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in embedded.variables(ROOT, os.environ, events).items():
-            patch.setenv(name, value)
-        with (
-            anyio.from_thread.start_blocking_portal() as portal,
-            portal.wrap_async_context_manager(dagger.Connection()) as client,
-        ):
-            yield lambda question: portal.call(question, client)
+    with embedded_session(tmp_path_factory.mktemp("engine")) as asked:
+        yield asked
 
 
 def shell(ask: Ask, image: str, script: str) -> str:
