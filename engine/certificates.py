@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.executor.spec import Mount
 
 BUNDLE = "/dev/.certificates.pem"
-"""Where containers find the bundle: in /dev, a tmpfs of each container, so that it is no layer's."""
+"""Where containers find the bundle: in /dev, a tmpfs of each container, so no layer gets it."""
 
 _HOST_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _OWN_AUTHORITIES = Path("/usr/local/share/ca-certificates")

@@ -25,8 +25,6 @@ from engine.executor.spec import Meta, Mount
 from engine.lazy import Lazy
 from engine.model import (
     Container,
-    Directory,
-    File,
     MountedCache,
     MountedDirectory,
     MountedFile,
@@ -74,12 +72,11 @@ def with_exec(session: Session, container: Container, command: Exec) -> Containe
 
     mounts = []
     for mount in container.mounts:
-        if isinstance(mount, MountedDirectory) and not mount.read_only:
-            source = Directory(after(mount.target), mount.source.path)
-            mount = replace(mount, source=source)
-        elif isinstance(mount, MountedFile):
-            kept = mount.source
-            mount = replace(mount, source=File(after(mount.target), kept.path, kept.name))
+        match mount:
+            case MountedDirectory(read_only=False, source=kept):
+                mount = replace(mount, source=replace(kept, snapshot=after(mount.target)))
+            case MountedFile(source=file):
+                mount = replace(mount, source=replace(file, snapshot=after(mount.target)))
         mounts.append(mount)
     return replace(container, rootfs=Lazy(rootfs), mounts=tuple(mounts), ran=ran)
 
@@ -414,11 +411,11 @@ def _stub(root: Root, mount: Mount) -> list[str]:
 
 def _make_workdir(root: Root, container: Container, ready: Prepared, user: User) -> None:
     path = clean(container.workdir or "/")
-    if container.mount_at(path) is not None:
-        mount, below = container.mount_at(path) or (None, "")
-        active = ready.writable.get(mount.target) if mount else None
-        if isinstance(mount, MountedDirectory) and active is not None:
-            with Root(active.merged) as tree:
+    found = container.mount_at(path)
+    if found is not None:
+        mount, below = found
+        if isinstance(mount, MountedDirectory) and not mount.read_only:
+            with Root(ready.writable[mount.target].merged) as tree:
                 inside = f"{mount.source.path}/{below}"
                 tree.make_dirs(inside, owner=(user.uid, user.gid))
         return
@@ -451,9 +448,11 @@ def _redirect(container: Container, command: Exec, ready: Prepared) -> None:
 def _files_at(container: Container, ready: Prepared, target: str) -> tuple[str, str]:
     """The mounted tree that holds `target`, which may be below a mount, and the path in it."""
     found = container.mount_at(target)
-    if found is None or not isinstance(found[0], MountedDirectory):
+    if found is None:
         return ready.rootfs.merged, target
     mount, below = found
+    if not isinstance(mount, MountedDirectory) or mount.read_only:
+        raise EngineError(f"{target}: cannot redirect into this mount")
     return ready.writable[mount.target].merged, clean(f"{mount.source.path}/{below}")
 
 

@@ -301,7 +301,7 @@ def directory_key(
     """What stands for the selected part of a directory in the keys of what is made of it.
 
     For files that no command made it is a digest of the contents, so that a change beside them, or
-    an equal tree from elsewhere, changes nothing. Its digest is remembered under the snapshot's key.
+    an equal tree from elsewhere, changes nothing. It is remembered under the snapshot's key.
     """
     name = digest("directory", origin.key, path, selection.key)
     if not origin.plain:

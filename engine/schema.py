@@ -7,10 +7,10 @@ default: an `ast` walk of that file rebuilds the schema definition language.
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,12 @@ interface Exportable implements Node { id: ID! export(path: String!): String! }
 def sdk_version() -> str:
     """The version of the SDK that the schema is taken from."""
     return importlib.metadata.version("dagger-io")
+
+
+def version() -> str:
+    """What stands for the schema: it changes with the SDK and with this module."""
+    source = Path(__file__).read_bytes() + sdk_version().encode()
+    return hashlib.sha256(source).hexdigest()[:16]
 
 
 def client_source() -> Path:
@@ -115,10 +121,8 @@ def _object(node: ast.ClassDef) -> str:
         and "_args" in ast.unparse(statement)
     ]
     names = {field.name for field in fields}
-    if node.name == "Query":
-        fields = [f for f in fields if not re.fullmatch(r"load\w+FromID", f.name)]
-        interfaces = ""
-    else:
+    interfaces = ""
+    if node.name != "Query":
         found = ["Node"] + (["Syncer"] if "sync" in names else [])
         interfaces = " implements " + " & ".join(found)
     return f"type {node.name}{interfaces} {{ {' '.join(f.text for f in fields)} }}"

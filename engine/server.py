@@ -57,10 +57,8 @@ class Server:
 
     def _introspected(self) -> bytes:
         if self._introspection is None:
-            self._introspection = cached(
-                self._session.store.path / f"introspection-{schema.sdk_version()}.json",
-                schema.introspection,
-            )
+            path = self._session.store.path / f"introspection-{schema.version()}.json"
+            self._introspection = cached(path, schema.introspection)
         return self._introspection
 
 

@@ -117,11 +117,14 @@ class Services:
     ) -> AsyncIterator[list[tuple[str, str]]]:
         """The services of a container, running; gives address and name of all it may reach."""
         async with AsyncExitStack() as stack:
-            async with asyncio.TaskGroup() as starting:
-                tasks = [
-                    (alias, starting.create_task(self._held(alias, service)))
-                    for alias, service in bindings
-                ]
+            try:
+                async with asyncio.TaskGroup() as starting:
+                    tasks = [
+                        (alias, starting.create_task(self._held(alias, service)))
+                        for alias, service in bindings
+                    ]
+            except BaseExceptionGroup as group:
+                raise group.exceptions[0] from None
             aliases = []
             for alias, task in tasks:
                 running = task.result()
@@ -189,7 +192,7 @@ class Services:
                 body = self._tunnel(service, up)
         work = asyncio.create_task(body)
         try:
-            await asyncio.wait([work, up], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((work, up), return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             up.cancel()
             await _ended(work)

@@ -21,7 +21,6 @@ from engine.errors import EngineError
 from engine.execution import Exec, Prepared
 from engine.executor.crun import Crun
 from engine.executor.output import Output
-from engine.executor.spec import Mount
 from engine.files import directory_key, file_key
 from engine.images import Images
 from engine.model import Container, MountedSecret, Secret

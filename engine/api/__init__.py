@@ -11,6 +11,7 @@ def load() -> None:
         directory,
         file,
         host,
+        image,
         query,
         service,
         values,

@@ -200,10 +200,9 @@ async def filter_(
     gitignore: bool = False,
 ) -> Directory:
     """The directory with only what the patterns leave."""
-    target = Directory(Lazy.of(EMPTY))
-    return await with_directory(
-        session, target, "/", directory, exclude, include, gitignore=gitignore
-    )
+    what = files.What(selection=Selection(tuple(include or ()), tuple(exclude or ()), gitignore))
+    made = files.with_directory(session.snapshots, Lazy.of(EMPTY), "/", directory, what)
+    return Directory(made)
 
 
 @field("Directory", "withFile")
@@ -295,13 +294,6 @@ async def with_error(session: Session, directory: Directory, err: str) -> Direct
         raise EngineError(err)
 
     return replace(directory, snapshot=Lazy(fail))
-
-
-@field("Directory", "diff")
-async def diff(session: Session, directory: Directory, other: Directory) -> Directory:
-    """What `other` adds to or changes in this directory."""
-    made = files.difference(session.snapshots, directory, other)
-    return Directory(made)
 
 
 @field("Directory", "export")
