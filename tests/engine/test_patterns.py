@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.patterns import (
     Glob,
@@ -240,3 +242,25 @@ def test_a_walk_skips_directories_that_cannot_hold_anything_kept() -> None:
 def test_a_dockerignore_file_loses_comments_blanks_and_leading_slashes() -> None:
     text = "\ufeff# comment\n\n /a/ \n!/b/../c\n! d\n#e\n /\n\r\nf\r\n"
     assert read_ignore_file(text) == ["a", "!c", "!d", "/", "f"]
+
+
+PIECES = st.sampled_from(["a", "b", "*", "**", "?", "/", "[", "]", "[a-c]", "^", "!", "\\", ".."])
+LISTS = st.lists(st.lists(PIECES, max_size=6).map("".join), max_size=4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LISTS, LISTS)
+def test_a_walk_finds_what_asking_for_each_path_finds(
+    include: list[str], exclude: list[str]
+) -> None:
+    """Skipping directories saves time and must change nothing."""
+    # What `!` takes back depends on the way down, so only a walk can answer it.
+    include = [text for text in include if not text.startswith("!")]
+    exclude = [text for text in exclude if not text.startswith("!")]
+    try:
+        rules = PathFilter(include, exclude)
+    except PatternError:
+        return
+    tree = ("a", "b/a", "b/b/a", "b/c", "c/a/b", "..a")
+    files = [path for path in filtered(tree, include, exclude) if not path.endswith("/")]
+    assert files == [path for path in sorted(tree) if rules.keeps(path)]

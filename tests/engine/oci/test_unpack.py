@@ -12,6 +12,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine.oci.layer import TAR_LAYER
 from engine.oci.streams import LayerError
@@ -66,8 +68,8 @@ def test_a_symbolic_link_does_not_lead_a_later_name_out(inside: Path, target: st
 
 
 def test_a_symbolic_link_is_followed_within_the_layer(inside: Path) -> None:
-    entries = [folder("usr"), folder("usr/lib"), link("lib", "/usr/lib"), (entry("lib/x"), b"x")]
-    unpack(layer(entries), inside)
+    above = [folder("usr"), folder("usr/lib"), link("lib", "/usr/lib")]
+    unpack(layer([*above, (entry("lib/x"), b"x")]), inside)
     assert (inside / "usr/lib/x").read_text() == "x"
     assert (inside / "lib").is_symlink()
 
@@ -224,3 +226,54 @@ def test_no_descriptor_is_left_open(inside: Path) -> None:
     with pytest.raises(LayerError):
         unpack(layer([(entry("x/y"), b"x"), entry("x/../../z")]), inside)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+NAMES = st.sampled_from(["a", "b", "a/b", "a/b/a", "b/a", "../x", "/a", ".wh.a", "a/.wh..wh..opq"])
+TARGETS = st.sampled_from(["a", "b", "a/b", "..", "../..", "../outside", "/", "../outside/file"])
+KINDS = st.sampled_from(
+    [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE]
+)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.tuples(NAMES, KINDS, TARGETS), max_size=8))
+def test_no_layer_writes_outside_its_directory(
+    inside: Path, entries: list[tuple[str, bytes, str]]
+) -> None:
+    outside = inside.parent / "outside"
+    before = describe(outside)
+    try:
+        unpack(
+            layer(
+                (entry(name, kind, linkname=target, uid=7), b"evil" if kind == REG else b"")
+                for name, kind, target in entries
+            ),
+            inside,
+        )
+    except LayerError:
+        pass
+    assert describe(outside) == before
+    assert sorted(os.listdir(inside.parent)) == ["inside", "outside"]
+    shutil.rmtree(inside)
+    inside.mkdir()
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.tuples(st.integers(0, 2047), st.integers(0, 255)), min_size=1, max_size=6))
+def test_a_layer_with_changed_bytes_is_read_or_refused(
+    inside: Path, changes: list[tuple[int, int]]
+) -> None:
+    data = bytearray(layer([folder("d"), (entry("d/f"), b"x" * 500)]).getvalue())
+    for position, value in changes:
+        data[position] = value
+    try:
+        unpack(io.BytesIO(bytes(data)), inside)
+    except LayerError:
+        pass
+    assert sorted(os.listdir(inside.parent)) == ["inside", "outside"]
+    shutil.rmtree(inside)
+    inside.mkdir()
