@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.lazy import Lazy
 from engine.model import Directory, File
+from engine.patterns import Glob
 from engine.root import Entry, Root, clean, missing
 from engine.selection import Selection
 from engine.snapshot import Snapshot, Snapshots
@@ -86,14 +87,13 @@ def without(
     snapshots: Snapshots, below: Lazy[Snapshot], paths: Sequence[str], *, directories: bool
 ) -> Lazy[Snapshot]:
     """The files, or with `directories` the directories, taken away; shell patterns are expanded."""
-    from engine.patterns import glob  # imported late: only removals need it
 
     def make(root: Root) -> None:
         for path in paths:
             names = [path]
             if any(c in path for c in "*?["):
-                every = [(e.path, e.is_dir) for e in root.walk()]
-                names = glob(path.lstrip("/"), every)
+                matcher = Glob(path.lstrip("/"))
+                names = [e.path for e in root.walk() if matcher.matches(e.path)]
             for name in names:
                 _remove(root, name, directories=directories)
 

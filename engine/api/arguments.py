@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z0-9_]+))")
 
 
 def expanded(container: Container, text: str, expand: bool = True) -> str:
-    """`text` with $NAME and ${NAME} replaced by the container's variables, a missing one by nothing."""
+    """`text` with $NAME and ${NAME} as the container's variables; a missing one is empty."""
     if not expand:
         return text
     env = dict(container.env)
