@@ -60,12 +60,6 @@ class Glob:
         return self._pattern.may_match_below(directory) or self._pattern.matches(directory)
 
 
-def glob(pattern: str, entries: Iterable[tuple[str, bool]]) -> list[str]:
-    """The paths among `entries`, each with whether it is a directory, that `pattern` names."""
-    named = Glob(pattern)
-    return [path for path, _ in entries if named.matches(path)]
-
-
 class PatternList:
     """Patterns as in a .dockerignore: the last that matches decides, and `!` takes back.
 
