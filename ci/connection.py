@@ -106,7 +106,7 @@ def translated(error: dagger.DaggerError, log: Path) -> BrewlineError:
         command = " ".join(error.command)
         return InfrastructureError(
             f"`{shortened(command)}` ended with exit code {error.exit_code}.",
-            detail=_last_lines(error.stderr or error.stdout),
+            detail=last_lines(error.stderr or error.stdout),
             log=log,
         )
     if isinstance(error, ProvisionError | dagger.ClientConnectionError | dagger.TransportError):
@@ -133,10 +133,11 @@ def shortened(text: str, width: int = 100) -> str:
 
 def _tail(log: Path) -> str:
     try:
-        return _last_lines(log.read_text(errors="replace"))
+        return last_lines(log.read_text(errors="replace"))
     except OSError:
         return ""
 
 
-def _last_lines(text: str, count: int = 20) -> str:
+def last_lines(text: str, count: int = 20) -> str:
+    """The end of a long text, where tools say what went wrong."""
     return "\n".join(text.strip().splitlines()[-count:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import dagger
@@ -11,10 +12,10 @@ import dagger
 from ci.containers import PYTHON_IMAGE
 from ci.stage import Context
 
-# What the command leaves here is exported, its output among it.
-REPORTS = "/reports"
+# What the command leaves here is exported, its output among it; any user may write there.
+REPORTS = "/tmp/reports"
 
-_STARTED = "/.started"
+_STARTED = "/tmp/.started"
 _SCRIPT = f'mkdir -p {REPORTS}; date +%s > {_STARTED}; exec "$@" > "{REPORTS}/$0" 2>&1'
 
 
@@ -41,7 +42,7 @@ class Checked:
 
 
 async def run(context: Context, container: dagger.Container, check: Check) -> Checked:
-    """Run a check and export what it leaves in `/reports`; a failing one is no error here."""
+    """Run a check and export what it leaves in `REPORTS`; a failing one is no error here."""
     now = await _engine_clock(context)
     name = f"{check.name}.txt"
     done = container.with_exec(
@@ -53,6 +54,17 @@ async def run(context: Context, container: dagger.Container, check: Check) -> Ch
     return Checked(
         name=check.name, exit_code=exit_code, log=context.report / name, cached=started < now
     )
+
+
+async def confirm(context: Context, container: dagger.Container, check: Check) -> Checked:
+    """Run a check whose failure may have been the machine's: one that is only remembered is no
+    verdict, so that it is run again, each time under another key."""
+    for attempt in count():
+        keyed = container.with_env_variable("BREWLINE_ATTEMPT", str(attempt))
+        checked = await run(context, keyed, check)
+        if checked.exit_code == 0 or not checked.cached:
+            break
+    return checked
 
 
 async def _engine_clock(context: Context) -> int:

@@ -21,8 +21,10 @@ CONFIGURATION = ("pyproject.toml", ".flake8")
 TESTED = (
     *(f"{folder}/**" for folder in FOLDERS),
     *CONFIGURATION,
+    ".ci/**",
     ".dockerignore",
     ".github/**",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
     "Dockerfile",
     "LICENSE",

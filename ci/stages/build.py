@@ -5,9 +5,10 @@ from __future__ import annotations
 import anyio
 import dagger
 
-from ci import containers
-from ci.connection import first_line, is_environmental
+from ci import containers, execs
+from ci.connection import first_line, is_environmental, last_lines
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError
+from ci.execs import Check, Checked
 from ci.stage import Context, Image, Result
 from ci.versions import commit_tag
 
@@ -26,47 +27,44 @@ for tool in cc gcc g++ c++ clang ld make; do
 done
 """
 
-# What must hold inside the image: a sentence, and a command that fails where it does not.
+# What must hold inside the image: a sentence, and a check that fails where it does not.
 INSIDE = {
-    "the image runs as an ordinary user": ("sh", "-c", 'test "$(id -u)" != 0'),
-    "no compiler is left in the image": ("sh", "-c", _NO_COMPILER),
-    "the DAGs import": ("python", "-c", _IMPORT_DAGS),
+    "the image runs as an ordinary user": Check(
+        name="user", command=("sh", "-c", 'id; test "$(id -u)" != 0')
+    ),
+    "no compiler is left in the image": Check(name="compilers", command=("sh", "-c", _NO_COMPILER)),
+    "the DAGs import": Check(name="dags", command=("python", "-c", _IMPORT_DAGS)),
 }
 
 
 async def run(context: Context) -> Result:
     """Build the image and look inside; the image is known to the later stages by its content."""
-    image = containers.image(context)
     context.say("docker build …")
     try:
-        image = await image.sync()
+        image = await containers.image(context).sync()
     except dagger.QueryError as error:
         raise _fault(error, context) from error
-    found: dict[str, str] = {}
+    checked: dict[str, Checked] = {}
 
-    async def check(sentence: str, command: tuple[str, ...]) -> None:
+    async def look(sentence: str, check: Check) -> None:
         context.say(sentence)
-        found[sentence] = await _look(image, command)
+        checked[sentence] = await execs.run(context, image, check)
 
     async with anyio.create_task_group() as group:
-        for sentence, command in INSIDE.items():
-            group.start_soon(check, sentence, command)
-    log = context.report / "checks.txt"
-    log.write_text("".join(f"{'FAIL' if found[s] else 'ok'}: {s}\n{found[s]}" for s in INSIDE))
-    broken = [sentence for sentence in INSIDE if found[sentence]]
-    if broken:
-        raise CheckFailed(f"Not so: {', '.join(broken)}.", detail=found[broken[0]], log=log)
+        for sentence, check in INSIDE.items():
+            group.start_soon(look, sentence, check)
+    for sentence in INSIDE:
+        found = checked[sentence]
+        if found.exit_code != 0:
+            raise CheckFailed(
+                f"Not so: {sentence}.", detail=last_lines(found.output), log=found.log
+            )
     tag = commit_tag(context.git)
     digest = await image.rootfs().digest()
-    return Result(image=Image(reference=f"brewline:{tag}", digest=digest, tags=(tag,)))
-
-
-async def _look(image: dagger.Container, command: tuple[str, ...]) -> str:
-    """What is wrong, or nothing."""
-    done = image.with_exec(list(command), expect=dagger.ReturnType.ANY)
-    if await done.exit_code() == 0:
-        return ""
-    return f"{await done.stdout()}{await done.stderr()}".strip() or "the check says no"
+    return Result(
+        image=Image(reference=f"brewline:{tag}", digest=digest, tags=(tag,)),
+        cached=all(found.cached for found in checked.values()),
+    )
 
 
 def _fault(error: dagger.QueryError, context: Context) -> BrewlineError:
@@ -76,7 +74,6 @@ def _fault(error: dagger.QueryError, context: Context) -> BrewlineError:
         output = f"{error.stdout}\n{error.stderr}".strip()
         log.write_text(f"{error}\n{output}\n")
         cause = InfrastructureError if is_environmental(error) else CheckFailed
-        detail = "\n".join(output.splitlines()[-20:])
-        return cause("A step of the Dockerfile failed.", detail=detail, log=log)
+        return cause("A step of the Dockerfile failed.", detail=last_lines(output), log=log)
     log.write_text(f"{error}\n")
     return CheckFailed(f"The Dockerfile cannot be built: {first_line(error)}.", log=log)

@@ -34,7 +34,7 @@ _SHOWN = 20
 async def run(context: Context) -> Result:
     """Run pytest; JUnit and coverage are exported also when a test fails."""
     container = development(context).with_directory(SOURCE, context.source(*TESTED))
-    checked = await execs.run(context, container, PYTEST)
+    checked = await execs.confirm(context, container, PYTEST)
     if checked.exit_code != 0:
         raise CheckFailed(
             f"pytest: {closing_line(checked.output)}.", detail=_failures(checked), log=checked.log
