@@ -1,0 +1,55 @@
+"""A true engine for tests that ask one: the launcher that the SDK starts, and a client of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import dagger
+import pytest
+
+from engine import requirements
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The one event loop of the tests' clients: a connection does not move between loops."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def engine_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The engine of this tree as one executable file, as the SDK takes it.
+
+    It uses the user's ordinary store unless BREWLINE_STORE is set: stand-in images made once
+    serve every run.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("the embedded engine needs root")
+    if lacking := requirements.missing():
+        pytest.skip(f"the embedded engine lacks: apt-get install {' '.join(lacking)}")
+    path = tmp_path_factory.mktemp("engine") / "engine"
+    path.write_text(
+        "#!/bin/sh\n"
+        f"export PYTHONPATH={shlex.quote(str(ROOT))}\n"
+        f"export BREWLINE_IMAGES={shlex.quote(str(ROOT / 'images'))}\n"
+        f'exec {shlex.quote(sys.executable)} -m engine "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="session")
+async def dag(engine_bin: Path, anyio_backend: str) -> AsyncIterator[dagger.Client]:
+    """A client of one engine, which all tests that ask nothing special of it share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("_EXPERIMENTAL_DAGGER_CLI_BIN", str(engine_bin))
+        for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN"):
+            patch.delenv(name, raising=False)
+        async with dagger.Connection(dagger.Config(retry=None)) as client:
+            yield client
