@@ -16,11 +16,14 @@ from engine.lazy import Lazy
 from engine.model import Container
 from engine.oci.reference import Reference, parse_reference
 from engine.process import run
+from engine.selection import Selection
 from engine.snapshot import Snapshot
 from engine.store import digest
 
 if TYPE_CHECKING:
     from engine.session import Session
+
+_APT = Path("/etc/apt")
 
 STAND_IN_LABEL = "dev.brewline.stand-in"
 """The label of every image with a stand-in under it: such an image is not for publishing."""
@@ -112,7 +115,7 @@ class Images:
 
         file = recipe.folder / recipe.table["dockerfile"]
         here = host_directory(self._session, file.parent)
-        apt = host_directory(self._session, Path("/etc/apt"))
+        apt = host_directory(self._session, _APT, Selection(include=_apt_settings(_APT)))
         build = Build(self._session, Context(here, {"apt": apt}), platform=platform)
         return await build.container(file.name)
 
@@ -138,6 +141,18 @@ class Images:
             ) from None
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _apt_settings(folder: Path) -> tuple[str, ...]:
+    """The files that say where this machine gets Debian's packages from, and how.
+
+    Other distributions' archives are left out, and so are credentials.
+    """
+    lists = [folder / "sources.list", *folder.glob("sources.list.d/*")]
+    chosen = [file for file in lists if file.is_file() and "bookworm" in file.read_text()]
+    chosen += [file for file in folder.glob("apt.conf.d/*") if "Acquire" in file.read_text()]
+    names = [str(file.relative_to(folder)) for file in chosen]
+    return (*names, "keyrings", "trusted.gpg.d")
 
 
 def _read_recipes(folder: Path | None) -> list[Recipe]:

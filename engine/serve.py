@@ -13,6 +13,8 @@ from pathlib import Path
 
 from engine import linux
 from engine.errors import EngineError
+from engine.settings import Settings
+from engine.store import Store
 
 RUN_FOLDER = Path("/run/brewline")
 
@@ -27,10 +29,16 @@ def serve(workdir: Path) -> int:
     token = secrets.token_hex(24)
     try:
         _prepare_mounts()
-        return asyncio.run(_serve(workdir, listener, token))
+        settings = Settings.from_env(os.environ, workdir)
+        store = Store(settings.store)
     except (EngineError, OSError) as error:
         print(f"the embedded engine cannot start: {error}", file=sys.stderr)
         return 3
+    # Told before the slow imports: the client connects and waits in the socket's queue meanwhile.
+    port = listener.getsockname()[1]
+    print(json.dumps({"port": port, "session_token": token}), flush=True)
+    asyncio.run(_serve(settings, store, listener, token))
+    return 0
 
 
 def _prepare_mounts() -> None:
@@ -43,23 +51,20 @@ def _prepare_mounts() -> None:
         linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
 
 
-async def _serve(workdir: Path, listener: socket.socket, token: str) -> int:
+async def _serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:
     from engine import api, schema
     from engine.server import Server
-    from engine.session import Session, Settings
+    from engine.session import Session
 
     api.load()
-    graphql_schema = schema.load()
-    session = Session(Settings.from_env(os.environ, workdir), RUN_FOLDER, graphql_schema)
+    graphql_schema = schema.load(store.path)
+    session = Session(settings, store, RUN_FOLDER, graphql_schema)
     try:
-        port = listener.getsockname()[1]
-        print(json.dumps({"port": port, "session_token": token}), flush=True)
         warming = asyncio.create_task(session.network.warm(2))
         await Server(session, graphql_schema, token).serve(listener, _end_of_input())
         warming.cancel()
     finally:
         await session.close()
-    return 0
 
 
 async def _end_of_input() -> None:

@@ -6,8 +6,7 @@ import base64
 import hmac
 import json
 import socket
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable
 
 from aiohttp import web
 from graphql import GraphQLSchema
@@ -57,21 +56,8 @@ class Server:
 
     def _introspected(self) -> bytes:
         if self._introspection is None:
-            path = self._session.store.path / f"introspection-{schema.version()}.json"
-            self._introspection = cached(path, schema.introspection)
+            self._introspection = schema.introspection(self._schema, self._session.store.path)
         return self._introspection
-
-
-def cached(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The bytes in a file of the store, made if it is not there."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        made = make()
-        draft = path.with_suffix(".draft")
-        draft.write_bytes(made)
-        draft.replace(path)
-        return made
 
 
 def _dumps(value: object) -> str:

@@ -9,8 +9,6 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphql import GraphQLSchema
@@ -26,6 +24,7 @@ from engine.images import Images
 from engine.model import Container, MountedSecret, Secret
 from engine.network import Network
 from engine.services import Services
+from engine.settings import Settings
 from engine.snapshot import Snapshot, Snapshots
 from engine.store import Store
 
@@ -37,34 +36,14 @@ def default_platform() -> str:
     return f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a session is started with, read from the environment once."""
-
-    store: Path
-    images: Path | None = None
-    events: Path | None = None
-    workdir: Path = field(default_factory=Path.cwd)
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str], workdir: Path) -> Settings:
-        """Read BREWLINE_STORE, BREWLINE_IMAGES and BREWLINE_EVENTS."""
-        cache = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", "/root")) / ".cache")
-        images, events = env.get("BREWLINE_IMAGES"), env.get("BREWLINE_EVENTS")
-        return cls(
-            store=Path(env.get("BREWLINE_STORE") or cache / "brewline" / "store").absolute(),
-            images=Path(images).absolute() if images else None,
-            events=Path(events).absolute() if events else None,
-            workdir=workdir,
-        )
-
-
 class Session:
     """A session, from the client's connection to its end."""
 
-    def __init__(self, settings: Settings, run_folder: Path, schema: GraphQLSchema) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, run_folder: Path, schema: GraphQLSchema
+    ) -> None:
         self.settings = settings
-        self.store = Store(settings.store)
+        self.store = store
         self.snapshots = Snapshots(self.store, run_folder / "mounts")
         self.network = Network()
         self.services = Services(self)

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from engine.session import Settings
+from engine.settings import Settings
 
 _PARTS = ("layers", "blobs", "volumes", "memo", "tmp")
 

@@ -11,7 +11,6 @@ from engine import files
 from engine.api.arguments import look, plain_ids
 from engine.api.values import Stat, entry_exists, entry_stat
 from engine.calls import field
-from engine.dockerfile.build import Build, Context
 from engine.errors import EngineError
 from engine.hostfiles import export_directory
 from engine.lazy import Lazy
@@ -338,6 +337,9 @@ async def docker_build(
     ssh: object = None,
 ) -> Container:
     """The image that a Dockerfile in the directory describes."""
+    # Imported late: half a program's start, for what most programs do not use.
+    from engine.dockerfile.build import Build, Context
+
     if ssh is not None:
         raise EngineError("Directory.dockerBuild(ssh:) is not in the embedded engine")
     build = Build(

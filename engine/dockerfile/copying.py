@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
 import hashlib
+import lzma
 import os
 import stat
 import tarfile
@@ -11,13 +13,14 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from engine import files
 from engine.dockerfile.errors import DockerfileError
 from engine.errors import EngineError
 from engine.lazy import Lazy
 from engine.model import Container, Directory, File
+from engine.oci.unpack import unpack as unpack_layer
 from engine.patterns import Glob
 from engine.root import Root, clean
 from engine.selection import Selection
@@ -170,14 +173,25 @@ def _unpacked(
 
                 def make(root: Root) -> None:
                     root.make_dirs(destination)
-                    with tarfile.open(real) as tar:
-                        tar.extractall(root.real(destination), filter="tar", numeric_owner=True)
+                    with _decompressed(real) as tar:
+                        unpack_layer(tar, Path(root.real(destination)))
 
                 return session.snapshots.change(base, key, make)
 
         return await asyncio.to_thread(unpack)
 
     return Lazy(compute)
+
+
+def _decompressed(path: str) -> BinaryIO:
+    """An archive without the compressions that layers do not have; gzip is the unpacker's."""
+    with open(path, "rb") as file:
+        magic = file.read(6)
+    if magic.startswith(b"BZh"):
+        return cast("BinaryIO", bz2.open(path))
+    if magic == b"\xfd7zXZ\0":
+        return cast("BinaryIO", lzma.open(path))
+    return open(path, "rb")
 
 
 def _downloaded(
