@@ -52,14 +52,13 @@ class Bringup:
 async def services(compose: Compose, bringup: Bringup) -> dict[str, dagger.Service]:
     """Every service of the stack, lazily: none starts before something that it is bound to runs.
 
-    All start at once, and each waits in its own container for what it depends on. No port is
-    exposed to the engine: it would wait for the port, and fail what is bound to the service
-    without the log that tells why.
+    All start at once, and each waits in its own container for what it depends on.
     """
     started: dict[str, dagger.Service] = {}
     for service in compose.services.values():
         container = _image(service, bringup)
         command = await _command(service, container)
+        container = await _without_ports(container)
         container = container.with_(_configured(service, bringup)).with_(bringup.joined)
         for dependency in service.depends_on:
             container = container.with_service_binding(
@@ -89,6 +88,19 @@ def _image(service: Service, bringup: Bringup) -> dagger.Container:
         return bringup.build(service.build)
     assert service.image is not None, "the reader refuses a service without both"
     return bringup.client.container().from_(service.image)
+
+
+async def _without_ports(container: dagger.Container) -> dagger.Container:
+    """The container with none of its image's ports exposed to the engine.
+
+    It would wait for every one of them before anything that is bound starts, for a job's too, and
+    then fail without the log that tells why. Who depends on a service reaches its ports anyway.
+    """
+    for port in await container.exposed_ports():
+        container = container.without_exposed_port(
+            await port.port(), protocol=await port.protocol()
+        )
+    return container
 
 
 async def _command(service: Service, container: dagger.Container) -> list[str]:
