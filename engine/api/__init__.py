@@ -9,10 +9,13 @@ def load() -> None:
         container,
         container_facts,
         directory,
+        env_file,
         file,
         host,
         image,
+        json_value,
         query,
+        search,
         service,
         values,
     )
