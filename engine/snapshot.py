@@ -148,7 +148,8 @@ class Snapshots:
     def _mount(self, options: str, flags: int = 0) -> Iterator[str]:
         path = self._mounts / str(next(self._numbers))
         path.mkdir()
-        linux.mount("overlay", str(path), "overlay", flags, options)
+        # A layer may hold a device node, which must not open when the engine reads it.
+        linux.mount("overlay", str(path), "overlay", flags | linux.MS_NODEV, options)
         try:
             yield str(path)
         finally:
