@@ -49,24 +49,61 @@ class Bringup:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Image:
+    """A service's image, and what it says that its containers run.
+
+    Its ports are no longer exposed: an engine waits for every exposed port before anything that is
+    bound starts, for a job's too, and then fails without the log that tells why. Who depends on a
+    service reaches its ports anyway.
+    """
+
+    container: dagger.Container
+    entrypoint: list[str]
+    arguments: list[str]
+
+    @classmethod
+    async def of(cls, container: dagger.Container) -> _Image:
+        """The image that `container` stands for."""
+        for port in await container.exposed_ports():
+            container = container.without_exposed_port(
+                await port.port(), protocol=await port.protocol()
+            )
+        return cls(
+            container=container,
+            entrypoint=await container.entrypoint(),
+            arguments=await container.default_args(),
+        )
+
+    def command(self, service: Service) -> list[str]:
+        """What the service runs; an entrypoint of the file drops the image's command."""
+        if service.entrypoint is not None:
+            return [*service.entrypoint, *(service.command or ())]
+        return [
+            *self.entrypoint,
+            *(self.arguments if service.command is None else service.command),
+        ]
+
+
 async def services(compose: Compose, bringup: Bringup) -> dict[str, dagger.Service]:
     """Every service of the stack, lazily: none starts before something that it is bound to runs.
 
     All start at once, and each waits in its own container for what it depends on.
     """
-    started: dict[str, dagger.Service] = {}
+    script = _SCRIPT.read_text()
+    images: dict[object, _Image] = {}
+    made: dict[str, dagger.Service] = {}
     for service in compose.services.values():
-        container = _image(service, bringup)
-        command = await _command(service, container)
-        container = await _without_ports(container)
-        container = container.with_(_configured(service, bringup)).with_(bringup.joined)
+        # Services of one image are many, and each question to the engine takes its time.
+        key = service.image if service.build is None else repr(service.build)
+        if key not in images:
+            images[key] = await _Image.of(_image(service, bringup))
+        container = images[key].container.with_(_configured(service, bringup))
         for dependency in service.depends_on:
-            container = container.with_service_binding(
-                dependency.service, started[dependency.service]
-            )
-        script = ["sh", "-c", _SCRIPT.read_text(), service.name, *command]
-        started[service.name] = container.as_service(args=script)
-    return started
+            container = container.with_service_binding(dependency.service, made[dependency.service])
+        command = ["sh", "-c", script, service.name, *images[key].command(service)]
+        made[service.name] = container.with_(bringup.joined).as_service(args=command)
+    return made
 
 
 def with_volumes(service: Service, bringup: Bringup) -> Step:
@@ -88,29 +125,6 @@ def _image(service: Service, bringup: Bringup) -> dagger.Container:
         return bringup.build(service.build)
     assert service.image is not None, "the reader refuses a service without both"
     return bringup.client.container().from_(service.image)
-
-
-async def _without_ports(container: dagger.Container) -> dagger.Container:
-    """The container with none of its image's ports exposed to the engine.
-
-    It would wait for every one of them before anything that is bound starts, for a job's too, and
-    then fail without the log that tells why. Who depends on a service reaches its ports anyway.
-    """
-    for port in await container.exposed_ports():
-        container = container.without_exposed_port(
-            await port.port(), protocol=await port.protocol()
-        )
-    return container
-
-
-async def _command(service: Service, container: dagger.Container) -> list[str]:
-    """What the container runs; an entrypoint of the file drops the image's command."""
-    if service.entrypoint is not None:
-        return [*service.entrypoint, *(service.command or ())]
-    entrypoint = await container.entrypoint()
-    if service.command is not None:
-        return [*entrypoint, *service.command]
-    return [*entrypoint, *await container.default_args()]
 
 
 def _configured(service: Service, bringup: Bringup) -> Step:
