@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from engine.store import Store, digest
 # before a mount's page of options is full.
 _MOST_LAYERS = 64
 _MERGED_AT_ONCE = 32
+_BUSY_TRIES = 200
+_BUSY_SECONDS = 0.005
 
 # No redirects and no metadata-only copies: a layer must mean the same to `tar` as to the kernel.
 _OPTIONS = "redirect_dir=off,metacopy=off,index=off"
@@ -120,7 +123,7 @@ class Snapshots:
         with self.active(snapshot) as active:
             with Root(active.merged) as root:
                 make(root)
-            linux.umount(active.merged)
+            _umount(active.merged)
             active.upper.rename(kept)
         made = self.commit(snapshot, kept, key, plain=plain)
         shutil.rmtree(folder, ignore_errors=True)
@@ -181,6 +184,19 @@ class Snapshots:
         name = self.store.adopt(target)
         self.store.remember(key, {"layers": [name]})
         return name
+
+
+def _umount(path: str) -> None:
+    """Unmount, waiting for a process just forked, which has our files open until its exec."""
+    for _ in range(_BUSY_TRIES):
+        try:
+            linux.umount(path)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        time.sleep(_BUSY_SECONDS)
+    linux.umount(path, linux.MNT_DETACH)
 
 
 def _lower(snapshot: Snapshot) -> str:
