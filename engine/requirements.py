@@ -8,6 +8,7 @@ from pathlib import Path
 PACKAGES = {
     "catatonit": "catatonit",
     "crun": "crun",
+    "git": "git",
     "ip": "iproute2",
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",

@@ -6,6 +6,7 @@ from __future__ import annotations
 def load() -> None:
     """Register every resolver."""
     from engine.api import (  # noqa: F401 - importing them registers them
+        changes,
         container,
         container_facts,
         directory,
