@@ -289,6 +289,8 @@ def check_file(root: Root, path: str, name: str = "") -> None:
         raise missing(name or path) from None
     if stat.S_ISDIR(status.st_mode):
         raise EngineError(f"path {name or path} is a directory, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise EngineError(f"path {name or path} is a device, pipe or socket, not a file")
 
 
 def directory_key(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 from dataclasses import dataclass
@@ -212,7 +213,8 @@ def write_file(source: Path, target: Path) -> None:
     A file that was there keeps its mode, a new one has the source's.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    # Two engines have the same process number, and a name may be as long as names can be.
+    draft = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         shutil.copyfile(source, draft)
         shutil.copymode(target if target.is_file() else source, draft)

@@ -55,7 +55,12 @@ class Root:
         os.close(self._fd)
 
     def open(self, path: str, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
-        """A descriptor of `path`, links followed within the root. Raises OSError."""
+        """A descriptor of `path`, links followed within the root. Raises OSError.
+
+        Opening a pipe does not wait for who opens its other end.
+        """
+        if not flags & os.O_PATH:
+            flags |= os.O_NONBLOCK
         return linux.open_in_root(self._fd, path or "/", flags, mode if flags & os.O_CREAT else 0)
 
     @contextmanager

@@ -12,9 +12,8 @@ import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +56,27 @@ class Store:
         for folder in (self.layers, self.volumes, self.blobs, self._memo, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
         os.chmod(self.path, 0o700)
+        # One engine after the other: none must see the half-made stamps or folder of another.
+        with self.lock("open"):
+            self._check_format()
+            self._sweep()
+            self._distrust_after_reboot()
+            name = f"{os.getpid()}-{secrets.token_hex(4)}"
+            self.temporary = self.path / "tmp" / name
+            self.temporary.mkdir(parents=True)
+            self._alive = os.open(self.temporary / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+            fcntl.flock(self._alive, fcntl.LOCK_EX)
+
+    def _check_format(self) -> None:
         stamp = self.path / "format"
-        if not stamp.exists():
+        found = stamp.read_text().strip() if stamp.exists() else ""
+        if not found:  # new, or the disk was full when it was made
             stamp.write_text(FORMAT)
-        if stamp.read_text() != FORMAT:
+        elif found != FORMAT:
             raise StoreError(
-                f"the engine's store {self.path} is of another version ({stamp.read_text()}, "
+                f"the engine's store {self.path} is of another version ({found}, "
                 f"this engine has {FORMAT}): name another folder in BREWLINE_STORE or remove it"
             )
-        self._sweep()
-        self._distrust_after_reboot()
-        name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self.temporary = self.path / "tmp" / name
-        self.temporary.mkdir(parents=True)
-        self._alive = os.open(self.temporary / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-        fcntl.flock(self._alive, fcntl.LOCK_EX)
 
     def close(self) -> None:
         """Remove this engine's temporary folder."""
@@ -84,10 +89,7 @@ class Store:
             try:
                 fd = os.open(folder / "alive", os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
-                # Another engine that is just starting; an old one without the file is rubbish.
-                with suppress(OSError):
-                    if time.time() - folder.stat().st_mtime > 60:
-                        shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)  # its engine died while it started
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,8 +118,10 @@ class Store:
         """What was remembered under `key`, if all the layers that it names are still there."""
         path = self._memo / key[:2] / key
         try:
-            record: dict[str, Any] = json.loads(path.read_text())
+            record = json.loads(path.read_text())
         except (FileNotFoundError, ValueError):
+            return None
+        if not isinstance(record, dict):
             return None
         if not all((self.layers / layer).is_dir() for layer in record.get("layers", [])):
             return None

@@ -3,47 +3,70 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 MASK = b"***"
 
 
 class Scrubber:
-    """Replaces secret values in a stream, also where a value is split over several writes."""
+    """Replaces secret values in a stream, also where a value is split over several writes.
+
+    Values that overlap are replaced as one, so that no rest of either is left.
+    """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        # Longest first: a value may hold another one.
-        self._secrets = sorted((s for s in secrets if s), key=len, reverse=True)
+        self._secrets = {secret for secret in secrets if secret}
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
         """What can be passed on after `data`: the beginning of a secret is held back."""
         if not self._secrets:
             return data
-        text = self._replaced(self._held + data)
-        keep = self._beginning(text)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        text = self._held + data
+        found = self._found(text)
+        keep = min((_beginning(text, secret) for secret in self._secrets), default=len(text))
+        # What follows may make a value that reaches over there longer.
+        keep = next((start for start, end in found if start < keep < end), keep)
+        self._held = text[keep:]
+        return _masked(text[:keep], [part for part in found if part[0] < keep])
 
     def end(self) -> bytes:
-        """What was held back and turned out to be no secret."""
+        """What was held back, which is the whole of a secret or of none."""
         rest, self._held = self._held, b""
-        return rest
+        return _masked(rest, self._found(rest))
 
-    def _replaced(self, text: bytes) -> bytes:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
+    def _found(self, text: bytes) -> list[tuple[int, int]]:
+        """Where secrets are, from and to; those that overlap are one."""
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(part for s in self._secrets for part in _each(text, s)):
+            if merged and start < merged[-1][1]:
+                merged[-1] = merged[-1][0], max(end, merged[-1][1])
+            else:
+                merged.append((start, end))
+        return merged
 
-    def _beginning(self, text: bytes) -> int:
-        """The length of the longest end of `text` that a secret begins with."""
-        longest = 0
-        for secret in self._secrets:
-            for length in range(min(len(secret) - 1, len(text)), longest, -1):
-                if text.endswith(secret[:length]):
-                    longest = length
-                    break
-        return longest
+
+def _each(text: bytes, secret: bytes) -> Iterator[tuple[int, int]]:
+    start = text.find(secret)
+    while start >= 0:
+        yield start, start + len(secret)
+        start = text.find(secret, start + 1)
+
+
+def _beginning(text: bytes, secret: bytes) -> int:
+    """Where the longest end of `text` begins that `secret` goes on from; its length if nowhere."""
+    start = text.find(secret[:1], max(0, len(text) - len(secret) + 1))
+    while start >= 0 and not secret.startswith(text[start:]):
+        start = text.find(secret[:1], start + 1)
+    return len(text) if start < 0 else start
+
+
+def _masked(text: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
+    whole, at = [], 0
+    for start, end in parts:
+        whole += [text[at:start], MASK]
+        at = end
+    return b"".join([*whole, text[at:]])
 
 
 class Output:
