@@ -103,6 +103,9 @@ async def services(compose: Compose, bringup: Bringup) -> dict[str, dagger.Servi
             container = container.with_service_binding(dependency.service, made[dependency.service])
         command = ["sh", "-c", script, service.name, *images[key].command(service)]
         made[service.name] = container.with_(bringup.joined).as_service(args=command)
+        # The SDK asks for the id of whatever a call refers to, all the way down, each time, until
+        # a chain has been asked once: without this the questions double with every dependency.
+        await made[service.name].id()
     return made
 
 
