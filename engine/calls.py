@@ -44,6 +44,9 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {}
 REFUSED: dict[tuple[str, str], str] = {}
 """Fields that this engine will not have, and why."""
 
+REFUSED_ARGUMENTS: dict[tuple[str, str, str], str] = {}
+"""Arguments of fields that it has but for these, and why."""
+
 
 def field(type_name: str, *names: str) -> Callable[[Resolver], Resolver]:
     """Register a resolver `(session, receiver, **arguments) -> value` for fields of a type."""
@@ -85,13 +88,17 @@ class Calls:
     ) -> Call:
         """The call of a field, the same one for an equal receiver and equal arguments.
 
-        Raises RefusedField if this engine does not have the field.
+        Raises RefusedField if this engine does not have the field, or one of the arguments.
         """
         if type_name == "Query" and _LOADS.fullmatch(name):
             return self._loaded(definition, arguments["id"])
         resolver = RESOLVERS.get((type_name, name))
         if resolver is None:
             raise RefusedField(type_name, name, REFUSED.get((type_name, name), ""))
+        for argument, given in arguments.items():
+            why = REFUSED_ARGUMENTS.get((type_name, name, argument))
+            if given and why is not None:
+                raise RefusedField(type_name, f"{name}({argument}:)", why)
         call_id = self._id(receiver, name, definition.type, arguments)
         known = self._known.get(call_id)
         if known is not None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 def load() -> None:
     """Register every resolver."""
     from engine.api import (  # noqa: F401 - importing them registers them
+        address,
         changes,
         container,
         container_facts,
@@ -16,6 +17,7 @@ def load() -> None:
         image,
         json_value,
         query,
+        refused,
         search,
         service,
         values,

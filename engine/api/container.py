@@ -58,8 +58,6 @@ async def from_(
     session: Session, parent: Container, address: str, registry_service: Service | None = None
 ) -> Container:
     """The container with the files and the configuration of an image."""
-    if registry_service is not None:
-        raise EngineError("Container.from(registryService:) is not in the embedded engine")
     return await session.images.pull(parent, address)
 
 
@@ -233,10 +231,6 @@ async def with_exec(
     no_init: bool = False,
 ) -> Container:
     """The container after a command."""
-    if experimental_privileged_nesting:
-        raise EngineError(
-            "Container.withExec(experimentalPrivilegedNesting:) is not in the embedded engine"
-        )
     command = Exec(
         args=command_of(parent, args, use_entrypoint=use_entrypoint, expand=expand),
         stdin=stdin,

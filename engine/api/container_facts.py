@@ -271,10 +271,6 @@ async def as_service(
     no_init: bool = False,
 ) -> ContainerService:
     """The container as a service."""
-    if experimental_privileged_nesting:
-        raise EngineError(
-            "Container.asService(experimentalPrivilegedNesting:) is not in the embedded engine"
-        )
     # Without arguments the image's own command runs, entrypoint and all.
     whole = use_entrypoint or not args
     return ContainerService(

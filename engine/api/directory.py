@@ -340,8 +340,6 @@ async def docker_build(
     # Imported late: half a program's start, for what most programs do not use.
     from engine.dockerfile.build import Build, Context
 
-    if ssh is not None:
-        raise EngineError("Directory.dockerBuild(ssh:) is not in the embedded engine")
     build = Build(
         session,
         Context(directory, {}),

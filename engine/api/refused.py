@@ -1,0 +1,62 @@
+"""Fields and arguments of the API that this engine does not have, and why.
+
+Types that can only be reached through one of these fields need no reasons of their own.
+"""
+
+from __future__ import annotations
+
+from engine.calls import REFUSED, REFUSED_ARGUMENTS
+
+_MODULES = "modules are not run: it serves ordinary programs"
+_GIT = "git repositories are not read: give it a folder with a working tree"
+_TERMINAL = "a terminal needs the interactive session of the Dagger CLI"
+_GPU = "graphics processors are not passed on to containers"
+_NESTING = "a container gets no session of its own"
+_NO_RUNTIME = "there is no container runtime here whose image store it could be"
+_VOLUME = "volumes of other machines are not mounted"
+_REGISTRY_SERVICE = "registries are reached from the machine, not from services"
+_LLM = "language models are not called"
+_CLOUD = "it sends nothing to Dagger Cloud"
+_SSH = "no SSH agent is passed on to builds"
+
+_FIELDS = {
+    "Query": {
+        _MODULES: "currentFunctionCall currentModule currentTypeDefs currentWorkspace error "
+        "function generatedCode module moduleSource sourceMap typeDef",
+        _GIT: "git",
+        _LLM: "currentEnv env llm",
+        _CLOUD: "cloud",
+        _VOLUME: "sshfsVolume",
+        "its store is looked after by `engine info` and `engine prune`": "engine",
+    },
+    "Container": {
+        _GPU: "experimentalWithAllGPUs experimentalWithGPU",
+        _NO_RUNTIME: "exportImage",
+        _TERMINAL: "terminal",
+        _VOLUME: "withMountedVolume",
+    },
+    "Directory": {_GIT: "asGit", _MODULES: "asModule asModuleSource", _TERMINAL: "terminal"},
+    "Host": {_NO_RUNTIME: "containerImage"},
+    "Service": {_TERMINAL: "terminal"},
+    "Address": {_GIT: "gitRef gitRepository", _VOLUME: "volume"},
+}
+
+_ARGUMENTS = {
+    _NESTING: (
+        ("Container", "withExec", "experimentalPrivilegedNesting"),
+        ("Container", "asService", "experimentalPrivilegedNesting"),
+        ("Container", "up", "experimentalPrivilegedNesting"),
+    ),
+    _REGISTRY_SERVICE: (
+        ("Container", "from", "registryService"),
+        ("Container", "publish", "registryService"),
+        ("Query", "http", "experimentalServiceHost"),
+    ),
+    _SSH: (("Directory", "dockerBuild", "ssh"),),
+}
+
+for _type, _reasons in _FIELDS.items():
+    for _why, _names in _reasons.items():
+        REFUSED.update({(_type, name): _why for name in _names.split()})
+for _why, _arguments in _ARGUMENTS.items():
+    REFUSED_ARGUMENTS.update({argument: _why for argument in _arguments})

@@ -1,0 +1,107 @@
+"""Files from HTTP servers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError
+from engine.lazy import Lazy
+from engine.model import File, Secret
+from engine.snapshot import Snapshot
+from engine.store import digest
+
+if TYPE_CHECKING:
+    from engine.session import Session
+
+_SILENCE_SECONDS = 60
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What is fetched, and what the file is called."""
+
+    url: str
+    name: str
+    mode: int = 0o600
+    checksum: str = ""
+    auth: Secret | None = None
+
+
+def named(url: str) -> str:
+    """The last part of the URL's path, or `index`. Raises EngineError for another scheme."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise EngineError(f"{url}: name a URL that begins with http:// or https://")
+    return urllib.parse.unquote(os.path.basename(parts.path.rstrip("/"))) or "index"
+
+
+def downloaded(session: Session, source: Source) -> File:
+    """The file, fetched when it is first asked for."""
+    if not source.name or "/" in source.name:
+        raise EngineError(f"a file's name is one name and not a path: {source.name!r}")
+    auth = session.plaintext(source.auth) if source.auth else ""
+
+    async def compute() -> Snapshot:
+        return await asyncio.to_thread(_kept, session, source, auth)
+
+    return File(Lazy(compute), f"/{source.name}")
+
+
+def _kept(session: Session, source: Source, auth: str) -> Snapshot:
+    folder = session.store.folder("http")
+    try:
+        top = folder / "fs"
+        top.mkdir(mode=0o755)
+        place = top / source.name
+        found = _fetch(source, auth, place)
+        place.chmod(source.mode)
+        os.utime(place, (0, 0))
+        key = digest("http", found, source.name, source.mode)
+        known = session.snapshots.recall(key)
+        if known is not None:
+            return known
+        made = Snapshot((session.store.adopt(top),), key)
+        session.snapshots.remember(made)
+        return made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fetch(source: Source, auth: str, place: Path) -> str:
+    """Write what the server sends to `place`; its SHA-256. Raises EngineError."""
+    request = urllib.request.Request(source.url)
+    if auth:
+        # Not for whoever the server redirects to.
+        request.add_unredirected_header("Authorization", auth)
+    algorithm, _, wanted = (source.checksum or "sha256:").partition(":")
+    try:
+        checked, sha256 = hashlib.new(algorithm), hashlib.sha256()
+    except ValueError:
+        raise EngineError(f"unsupported checksum {source.checksum}: give sha256:…") from None
+    try:
+        with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as answer:
+            with place.open("wb") as file:
+                while block := answer.read(_BLOCK):
+                    file.write(block)
+                    checked.update(block)
+                    sha256.update(block)
+    except urllib.error.HTTPError as error:
+        raise EngineError(f"{source.url}: invalid response status {error.code}") from None
+    except OSError as error:
+        raise EngineError(f"failed to fetch {source.url}: {error}") from None
+    if wanted and checked.hexdigest() != wanted.lower():
+        raise EngineError(
+            f"digest mismatch for {source.url}: "
+            f"{algorithm}:{checked.hexdigest()}, expected {source.checksum}"
+        )
+    return sha256.hexdigest()
