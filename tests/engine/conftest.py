@@ -12,6 +12,7 @@ import dagger
 import pytest
 
 from engine import requirements
+from tests.engine import tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,3 +54,11 @@ async def dag(engine_bin: Path, anyio_backend: str) -> AsyncIterator[dagger.Clie
             patch.delenv(name, raising=False)
         async with dagger.Connection(dagger.Config(retry=None)) as client:
             yield client
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root file system that needs no image, for tests that want a store of their own."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny.make(folder)
+    return folder
