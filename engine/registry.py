@@ -49,8 +49,10 @@ async def pull(session: Session, reference: Reference, container: Container) -> 
     """
     with _Auth(session, container) as auth:
         flags = [*auth, *_insecure(reference)]
+        # skopeo takes a tag or a digest, not both; the digest decides.
+        asked = f"{reference.name}@{reference.digest}" if reference.digest else reference.canonical
         found = await _skopeo(
-            reference, "inspect", "--raw", *_prefixed(flags, ""), f"docker://{reference.canonical}"
+            reference, "inspect", "--raw", *_prefixed(flags, ""), f"docker://{asked}"
         )
         pinned = reference if reference.digest else reference.at(_digest(found))
         folder = session.store.folder("pull")
@@ -78,7 +80,7 @@ async def publish(session: Session, reference: Reference, containers: Sequence[C
     try:
         images = await images_of(session, containers)
         layout = folder / "layout"
-        await asyncio.to_thread(write_folder, layout, images, name="image")
+        await asyncio.to_thread(write_folder, layout, images)
         told = folder / "digest"
         with _Auth(session, containers[0]) as auth:
             flags = [*auth, *_insecure(reference)]
@@ -86,7 +88,7 @@ async def publish(session: Session, reference: Reference, containers: Sequence[C
                 reference,
                 *("copy", "--quiet", "--all", "--preserve-digests", f"--digestfile={told}"),
                 *_prefixed(flags, "dest-"),
-                *(f"oci:{layout}:image", f"docker://{reference.canonical}"),
+                *(f"oci:{layout}", f"docker://{reference.canonical}"),
                 timeout=_CARRY_SECONDS,
             )
         return reference.at(told.read_text().strip()).canonical
@@ -149,7 +151,7 @@ async def _skopeo(reference: Reference, *command: str, timeout: float = _RESOLVE
 def _message(line: str) -> str:
     """The message in a line of skopeo's log."""
     _, marker, text = line.partition('msg="')
-    return text.rstrip('"').replace('\\"', '"') if marker else line
+    return text.removesuffix('"').replace('\\"', '"') if marker else line
 
 
 def _digest(manifest: str) -> str:
