@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Resolver = Callable[..., Awaitable[Any]]
 
 # An object is loaded by its ID by `node`, or by the field that older clients have for its type.
-_LOADS = re.compile(r"node|load\w+FromID")
+LOADS = re.compile(r"node|load\w+FromID")
 
 RESOLVERS: dict[tuple[str, str], Resolver] = {}
 """The fields that this engine has, by type and field name."""
@@ -90,7 +90,7 @@ class Calls:
 
         Raises RefusedField if this engine does not have the field, or one of the arguments.
         """
-        if type_name == "Query" and _LOADS.fullmatch(name):
+        if type_name == "Query" and LOADS.fullmatch(name):
             return self._loaded(definition, arguments["id"])
         resolver = RESOLVERS.get((type_name, name))
         if resolver is None:

@@ -14,7 +14,7 @@ _GPU = "graphics processors are not passed on to containers"
 _NESTING = "a container gets no session of its own"
 _NO_RUNTIME = "there is no container runtime here whose image store it could be"
 _VOLUME = "volumes of other machines are not mounted"
-_REGISTRY_SERVICE = "registries are reached from the machine, not from services"
+_FROM_SERVICE = "servers are reached from the machine, not from services"
 _LLM = "language models are not called"
 _CLOUD = "it sends nothing to Dagger Cloud"
 _SSH = "no SSH agent is passed on to builds"
@@ -47,13 +47,27 @@ _ARGUMENTS = {
         ("Container", "asService", "experimentalPrivilegedNesting"),
         ("Container", "up", "experimentalPrivilegedNesting"),
     ),
-    _REGISTRY_SERVICE: (
+    _FROM_SERVICE: (
         ("Container", "from", "registryService"),
         ("Container", "publish", "registryService"),
         ("Query", "http", "experimentalServiceHost"),
     ),
     _SSH: (("Directory", "dockerBuild", "ssh"),),
 }
+
+IGNORED_ARGUMENTS = {
+    ("Container", "asTarball"): ("forcedCompression", "mediaTypes"),
+    ("Container", "export"): ("forcedCompression", "mediaTypes"),
+    ("Container", "publish"): ("forcedCompression", "mediaTypes"),
+    ("Container", "withDefaultTerminalCmd"): (
+        "experimentalPrivilegedNesting",
+        "insecureRootCapabilities",
+    ),
+    ("File", "search"): ("globs", "paths", "skipHidden", "skipIgnored"),
+    ("Host", "file"): ("noCache",),
+    ("Host", "findUp"): ("noCache",),
+}
+"""Arguments that are taken and change nothing: layers are always gzip, media types those of OCI."""
 
 for _type, _reasons in _FIELDS.items():
     for _why, _names in _reasons.items():
