@@ -17,7 +17,7 @@ from ci.compose import Compose, read_compose
 from ci.compose.services import STACK_FOLDER, Bringup, services, with_volumes
 from ci.compose.types import Condition
 from ci.containers import IMAGE_SOURCE, image
-from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown
+from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
 from ci.stage import Context, Result
 
 COMPOSE_FILE = "compose.yaml"
@@ -170,8 +170,12 @@ def _components(compose: Compose) -> str:
 
 
 def _rows(path: Path) -> int:
-    with path.open(newline="", encoding="utf-8") as lines:
-        return sum(1 for _ in csv.DictReader(lines))
+    """Rows that the file holds, as the CSV reader counts them: a field may have line breaks."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            return sum(1 for _ in csv.DictReader(lines))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"BREWERY_CSV names {path}, which is no CSV in UTF-8: {error}.") from error
 
 
 def _read_verdict(context: Context, status: int) -> dict[str, Any]:

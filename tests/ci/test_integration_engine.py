@@ -111,10 +111,14 @@ def test_a_syntax_error_in_a_dag_is_told_with_its_line(tree: Path) -> None:
 
 @pytest.mark.soak
 def test_a_source_that_does_not_start_is_upstream(tree: Path) -> None:
-    csv = tree / "breweries.csv"
-    csv.write_bytes(b"\xff\xfe not a CSV of breweries")
-    ran = integration(tree, csv)
+    compose = tree / "compose.yaml"
+    served = '["python", "-m", "tests.brewery_api", "--host", "0.0.0.0", "--port", "8000"]'
+    assert served in compose.read_text()
+    broken = '["sh", "-c", "echo address in use; exit 7"]'
+    compose.write_text(compose.read_text().replace(served, broken))
+    ran = integration(tree)
     assert (ran.status, ran.stage["failure"]) == (5, "upstream"), ran.output
+    assert "brewery-api ended with status 7: address in use" in ran.output
 
 
 @pytest.mark.soak

@@ -11,7 +11,7 @@ import dagger
 import pytest
 
 from ci.compose import Compose, read_compose
-from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown
+from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
 from ci.settings import Settings
 from ci.source import Git
 from ci.stage import Context
@@ -110,6 +110,13 @@ async def test_the_class_of_a_failure_is_that_of_the_driver(
     engine.outcomes = [{**CODE_FAILURE, "class": name}]
     with pytest.raises(error):
         await integration.run(context(tmp_path))
+
+
+def test_a_file_that_is_no_csv_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    csv = tmp_path / "breweries.csv"
+    csv.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="which is no CSV in UTF-8"):
+        integration._rows(csv)
 
 
 def test_a_driver_that_left_no_verdict_is_infrastructure(tmp_path: Path) -> None:
