@@ -27,7 +27,7 @@ _NETWORK = re.compile(
 
 @contextlib.asynccontextmanager
 async def connect(
-    engines: Sequence[Engine], root: Path, events: Path, log: Path, say: Say
+    engines: Sequence[Engine], events: Path, log: Path, say: Say
 ) -> AsyncIterator[tuple[dagger.Client, Engine]]:
     """A client of the first of `engines` that starts; raises InfrastructureError where none does.
 
@@ -37,7 +37,7 @@ async def connect(
     for engine in engines:
         async with contextlib.AsyncExitStack() as stack:
             try:
-                client = await _started(engine, stack, root, events, log, say)
+                client = await _started(engine, stack, events, log, say)
                 version = await client.version()
             except (dagger.DaggerError, OSError) as error:
                 refused = f"{engine.name}: {first_line(error)}"
@@ -51,13 +51,12 @@ async def connect(
 async def _started(
     engine: Engine,
     stack: contextlib.AsyncExitStack,
-    root: Path,
     events: Path,
     log: Path,
     say: Say,
 ) -> dagger.Client:
     """A client of `engine`, both ended by `stack`; that an engine ends badly is only told."""
-    stack.enter_context(_environ(_variables(engine, root, events, say)))
+    stack.enter_context(_environ(_variables(engine, events, say)))
     output = stack.enter_context(log.open("a"))
     # A query that is sent twice would start a stage's work twice: only connecting is retried.
     retry = dagger.Retry(connect=True, execute=False)
@@ -74,11 +73,11 @@ async def _started(
     return client
 
 
-def _variables(engine: Engine, root: Path, events: Path, say: Say) -> Mapping[str, str | None]:
+def _variables(engine: Engine, events: Path, say: Say) -> Mapping[str, str | None]:
     if engine.name != "embedded":
         return engine.environ
     embedded.require_packages(say)
-    return {**engine.environ, **embedded.variables(root, os.environ, events)}
+    return {**engine.environ, **embedded.variables(os.environ, events)}
 
 
 @contextlib.contextmanager

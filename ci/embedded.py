@@ -20,6 +20,8 @@ from engine import requirements
 # Where ip and iptables live: a shell that is not root's own often lacks it.
 _SBIN = "/usr/sbin:/sbin"
 
+PROGRAM = Path(__file__).resolve().parent.parent
+
 
 def missing_packages() -> list[str]:
     """Debian packages of the embedded engine that this machine lacks."""
@@ -69,20 +71,20 @@ def _apt(command: list[str]) -> str:
     return "\n".join(done.stdout.splitlines()[-10:])
 
 
-def launcher(root: Path, environ: Mapping[str, str]) -> Path:
+def launcher(environ: Mapping[str, str], program: Path = PROGRAM) -> Path:
     """An executable that the SDK can start as if it were its CLI; written when it differs.
 
-    It runs the engine of this tree, wherever the caller stands. A session of its own keeps the
-    terminal's Ctrl-C away from the engine, which ends in good order when its input closes.
+    It runs the engine beside this package, wherever the caller stands. A session of its own keeps
+    the terminal's Ctrl-C away from the engine, which ends in good order when its input closes.
     """
     text = (
         "#!/bin/sh\n"
-        f"export PATH=$PATH:{_SBIN} PYTHONPATH={shlex.quote(str(root))}\n"
+        f"export PATH=$PATH:{_SBIN} PYTHONPATH={shlex.quote(str(program))}\n"
         f'exec setsid {shlex.quote(sys.executable)} -P -m engine "$@"\n'
     )
     folder = cache_folder(environ)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"engine-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}"
+    path = folder / f"engine-{hashlib.sha256(os.fsencode(program)).hexdigest()[:16]}"
     if not (path.exists() and path.read_text() == text):
         descriptor, draft = tempfile.mkstemp(dir=folder)
         with os.fdopen(descriptor, "w") as file:
@@ -92,12 +94,12 @@ def launcher(root: Path, environ: Mapping[str, str]) -> Path:
     return path
 
 
-def variables(root: Path, environ: Mapping[str, str], events: Path) -> dict[str, str]:
+def variables(environ: Mapping[str, str], events: Path) -> dict[str, str]:
     """What the SDK and the engine must find in their environment."""
     return {
-        "_EXPERIMENTAL_DAGGER_CLI_BIN": str(launcher(root, environ)),
+        "_EXPERIMENTAL_DAGGER_CLI_BIN": str(launcher(environ)),
         "BREWLINE_STORE": environ.get("BREWLINE_STORE") or str(cache_folder(environ) / "store"),
-        "BREWLINE_IMAGES": str(root / "images"),
+        "BREWLINE_IMAGES": str(PROGRAM / "images"),
         "BREWLINE_EVENTS": str(events),
     }
 

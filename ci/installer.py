@@ -49,9 +49,7 @@ def install(lock_file: Path, python: Path, environ: Mapping[str, str]) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise InfrastructureError(
-            f"Cannot install {lock_file.name}: {explain(done.stdout)} (exit code 3)."
-        )
+        raise InfrastructureError(f"Cannot install {lock_file.name}: {explain(done.stdout)}.")
 
 
 def explain(output: str) -> str:

@@ -109,7 +109,7 @@ class _Run:
             return
         choices = engine.candidates(self.options.engine, os.environ, engine.answering_runtime)
         log = self.record.folder / "engine.log"
-        async with connect(choices, self.root, events, log, self.console.line) as (client, chosen):
+        async with connect(choices, events, log, self.console.line) as (client, chosen):
             self.record.engine = chosen
             self.console.line(f"Engine: {chosen.name} {chosen.version}, {chosen.why}")
             yield client
