@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ async def contents(
     text = await look(session, file.snapshot, answer)
     if offset_lines is None and limit_lines is None:
         return text
-    lines = text.splitlines(keepends=True)[offset_lines or 0 :]
+    lines = _lines(text)[offset_lines or 0 :]
     return "".join(lines if limit_lines is None else lines[:limit_lines])
 
 
@@ -107,6 +108,11 @@ async def digest(session: Session, file: File, exclude_metadata: bool = False) -
         return f"sha256:{found}"
 
     return await look(session, file.snapshot, answer)
+
+
+def _lines(text: str) -> list[str]:
+    # Not `splitlines`, for which a form feed ends a line too.
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _real(root: Root, file: File) -> Path:
@@ -146,18 +152,28 @@ async def with_replaced(
     first_from: int | None = None,
 ) -> File:
     """The file with text replaced: the only occurrence, all, or the first from a line on."""
-    text = await contents(session, file)
-    status = await look(session, file.snapshot, lambda root: _status(root, file))
-    lines = text.splitlines(keepends=True)
-    start = sum(len(line) for line in lines[: (first_from or 1) - 1])
+    if not search:
+        raise EngineError("the search string is empty")
+
+    def read(root: Root) -> tuple[os.stat_result, str]:
+        return _status(root, file), root.read(file.path).decode("utf-8", "surrogateescape")
+
+    status, text = await look(session, file.snapshot, read)
+    start = sum(len(line) for line in _lines(text)[: (first_from or 1) - 1])
     count = text.count(search, start)
     if not count:
         raise EngineError(f"{_name(file)}: search string not found")
     if count > 1 and not all and first_from is None:
         raise EngineError(f"{_name(file)}: search string found {count} times, set all or firstFrom")
     changed = text[:start] + text[start:].replace(search, replacement, -1 if all else 1)
-    mode = status.st_mode & 0o7777
-    made = files.with_new_file(session.snapshots, file.snapshot, file.path, changed, mode=mode)
+    made = files.with_new_file(
+        session.snapshots,
+        file.snapshot,
+        file.path,
+        changed,
+        mode=status.st_mode & 0o7777,
+        owner=(status.st_uid, status.st_gid),
+    )
     return replace(file, snapshot=made)
 
 
