@@ -103,6 +103,8 @@ async def _drive(context: Context, compose: Compose, *, key: str, token: str) ->
         .with_workdir("/driver")
         .with_(bringup.joined)
         .with_(with_volumes(compose.services["scheduler"], bringup))
+        # There also when the driver cannot even start.
+        .with_directory(_OUT, context.client.directory(), owner=_OWNER)
     )
     for name, value in _driver_environment(context, compose, key).items():
         driver = driver.with_env_variable(name, value)
@@ -111,7 +113,7 @@ async def _drive(context: Context, compose: Compose, *, key: str, token: str) ->
     command = ["python", "-m", "tests.integration"]
     done = driver.with_exec(command, expect=dagger.ReturnType.ANY)
     status = await done.exit_code()
-    await done.directory(_OUT).export(str(context.report))
+    await done.directory(_OUT).export(str(context.report), wipe=True)
     return _read_verdict(context, status)
 
 

@@ -121,10 +121,10 @@ def test_the_last_exception_of_a_task_is_told_with_its_place(tmp_path: Path) -> 
     assert task_trouble(log) is None
 
 
-def test_logs_are_kept_without_the_scripts_temporary_files(tmp_path: Path) -> None:
+def test_logs_are_kept_and_nothing_else(tmp_path: Path) -> None:
     source = tmp_path / "source/deep"
     source.mkdir(parents=True)
-    for name in ("a.log", ".a.exit"):
+    for name in ("a.log", "a.exit", ".a.exit"):
         (source / name).write_text(name)
     keep([(tmp_path / "source", tmp_path / "kept"), (tmp_path / "none", tmp_path / "nothing")])
     assert [path.name for path in (tmp_path / "kept/deep").iterdir()] == ["a.log"]

@@ -101,10 +101,10 @@ def _rank(line: str) -> int:
 
 
 def keep(sources: Iterable[tuple[Path, Path]]) -> None:
-    """Copy folders of logs; one that is missing, or a file that vanishes, spoils nothing."""
+    """Copy the logs of folders; one that is missing, or a file that vanishes, spoils nothing."""
     for source, target in sources:
-        for path in sorted(source.rglob("*")) if source.is_dir() else ():
-            if path.is_symlink() or not path.is_file() or path.name.startswith("."):
+        for path in sorted(source.rglob("*.log")):
+            if path.is_symlink() or not path.is_file():
                 continue
             destination = target / path.relative_to(source)
             destination.parent.mkdir(parents=True, exist_ok=True)
