@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 _SECONDS = 300
 # Neither a caller's repository nor anybody's configuration has a say.
-_GIT = ("env", "-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE", "git")
-_ENV = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}
+_ENV = (
+    *("-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE"),
+    *("GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "LC_ALL=C"),
+)
 _DIFF = ("diff", "--no-index", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-prefix")
 
 
@@ -67,16 +69,22 @@ async def _diff(session: Session, changes: Changeset, *options: str) -> bytes:
     try:
         await _laid_out(session, changes, paths, folder)
         made = folder / "made"
-        command = [*_GIT, "-C", str(folder), *_DIFF, *options, f"--output={made}", "a", "b"]
-        env = {**_ENV, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
         try:
-            await run(*command, env=env, timeout=_SECONDS)
+            await _git(str(folder), *_DIFF, *options, f"--output={made}", "a", "b")
         except ProcessError as error:
             if error.exit_code != 1:  # 1 says that there is a difference
                 raise EngineError(f"failed to generate patch: {error.output.strip()}") from None
         return made.read_bytes()
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _git(folder: str, *command: str, stdin: bytes = b"") -> None:
+    """Run git in a folder as if no repository held it."""
+    ceiling = f"GIT_CEILING_DIRECTORIES={os.path.dirname(folder)}"
+    await run(
+        *("env", *_ENV, ceiling, "git", "-C", folder), *command, stdin=stdin, timeout=_SECONDS
+    )
 
 
 async def _laid_out(session: Session, changes: Changeset, paths: Paths, folder: Path) -> None:
@@ -126,10 +134,8 @@ async def _apply(root: Root, path: str, text: bytes) -> None:
     mounts, name = os.path.split(root.path)
     inside = clean(root.real(path).removeprefix(root.path))
     # From above the tree: a .git in it is not ours, and its configuration may name programs.
-    command = [*_GIT, "-C", mounts, "apply", f"--directory={name}{inside}", "-"]
-    env = {**_ENV, "GIT_CEILING_DIRECTORIES": os.path.dirname(mounts)}
     try:
-        await run(*command, stdin=text, env=env, timeout=_SECONDS)
+        await _git(mounts, "apply", f"--directory={name}{inside}", "-", stdin=text)
     except ProcessError as error:
         why = error.output.strip().replace(f"{name}{inside}".rstrip("/") + "/", "")
         raise EngineError(f"failed to apply patch: {why}") from None
