@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.api.file import contents as file_contents
 from engine.calls import field
 from engine.errors import EngineError
+from engine.jsontext import MOST_NESTED, parse
 from engine.model import File
 
 if TYPE_CHECKING:
@@ -38,13 +39,9 @@ class JsonValue:
     def value(self) -> Any:
         """The value. Raises EngineError if the text is not JSON."""
         try:
-            return json.loads(self.text, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
+            return parse(self.text)
+        except ValueError as error:
             raise EngineError(f"invalid JSON: {error}") from None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _decoded(held: JsonValue, kind: type, name: str) -> Any:
@@ -143,6 +140,8 @@ async def with_field(
     session: Session, held: JsonValue, path: Sequence[str], value: JsonValue
 ) -> JsonValue:
     """The object with a field at a path, with the objects above it."""
+    if len(path) > MOST_NESTED:
+        raise EngineError(f"a field cannot lie deeper than {MOST_NESTED}")
     return JsonValue.of(_with(held.value(), list(path), value.value()))
 
 

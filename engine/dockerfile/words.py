@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from engine.dockerfile.characters import BLANKS, SPACES, quoted
 from engine.dockerfile.errors import DockerfileError
+from engine.jsontext import parse
 
 
 def split_flags(text: str, escape: str) -> tuple[tuple[str, ...], str]:
@@ -106,18 +106,14 @@ def json_words(text: str) -> tuple[str, ...] | None:
     if not text.startswith("["):
         return None
     try:
-        values: list[Any] = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        values: list[Any] = parse(text)
+    except ValueError:
         return None
     if not all(isinstance(value, str) for value in values):
         raise DockerfileError(
             "when using JSON array syntax, arrays must be comprised of strings only"
         )
     return tuple(_without_lone_surrogates(value) for value in values)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _without_lone_surrogates(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
+from engine.jsontext import parse
 from engine.oci.image import ImageConfig, ImageError
 from engine.oci.layout import INDEX_TYPE, MANIFEST_TYPE, REF_NAME
 
@@ -124,7 +124,7 @@ class Archive:
         return StoredImage(config=config, layers=layers, tag=(entry.get("RepoTags") or [""])[0])
 
     def _checked(self, descriptor: Any) -> Any:
-        return json.loads(self._blob(descriptor["digest"]))
+        return parse(self._blob(descriptor["digest"]))
 
     def _blob(self, digest: str) -> bytes:
         with self._open(_path(digest)) as file:
@@ -179,7 +179,7 @@ class _Tar:
 
 def _json(file: BinaryIO) -> Any:
     with file:
-        return json.loads(file.read(_LARGEST_JSON))
+        return parse(file.read(_LARGEST_JSON))
 
 
 def _path(digest: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import EngineError
+from engine.jsontext import parse
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
@@ -116,7 +117,7 @@ class ImageConfig:
         Raises ImageError.
         """
         try:
-            return _read(json.loads(text))
+            return _read(parse(text))
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ImageError(f"this is no image configuration: {error}") from None
 
