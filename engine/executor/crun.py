@@ -83,12 +83,15 @@ class Crun:
             start_new_session=True,
         )
         assert process.stdout is not None and process.stderr is not None
+        following = asyncio.create_task(_follow(process, pid))
         try:
             reading = output.collect(process.stdout, process.stderr)
             await asyncio.gather(reading, _write(process.stdin, stdin), process.wait())
         except BaseException:
             await _end(process, pid)
             raise
+        finally:
+            following.cancel()
         code = process.returncode
         assert code is not None
         if log.exists() and (said := log.read_text().strip()) and not pid.exists():
@@ -119,6 +122,25 @@ async def _write(stream: asyncio.StreamWriter | None, data: bytes | None) -> Non
         stream.write(data or b"")
         await stream.drain()
     stream.close()
+
+
+async def _follow(process: asyncio.subprocess.Process, pid_file: Path) -> None:
+    """Kill a container whose crun was killed: it would live on and hold its streams open."""
+    over = asyncio.Event()
+    with suppress(ProcessLookupError):  # over already
+        fd = os.pidfd_open(process.pid)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(fd, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(fd)
+            os.close(fd)
+    # `process.wait()` also waits for the streams.
+    while process.returncode is None:
+        await asyncio.sleep(0.01)
+    if process.returncode < 0:
+        _signal(process, pid_file, signal.SIGKILL)
 
 
 async def _end(process: asyncio.subprocess.Process, pid_file: Path) -> None:
