@@ -49,6 +49,7 @@ def started(
     process = subprocess.Popen(
         [sys.executable, "-c", source(body)],
         env={**own, "_EXPERIMENTAL_DAGGER_CLI_BIN": str(engine), **(env or {})},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
