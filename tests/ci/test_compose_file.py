@@ -155,10 +155,10 @@ services:
     depends_on:
       job: {condition: service_completed_successfully}
       db: {condition: service_healthy}
-      helper: {required: false}
+      extra: {required: false}
   job: {image: i, depends_on: [db]}
   db: {image: i, healthcheck: {test: ok}}
-  helper: {image: i, profiles: [help]}
+  extra: {image: i, profiles: [more]}
 """
 
 
@@ -172,9 +172,9 @@ def test_services_come_after_what_they_depend_on(tmp_path: Path) -> None:
 
 
 def test_a_profile_brings_its_services_in(tmp_path: Path) -> None:
-    stack = read(tmp_path, DEPENDING, "help")
-    assert "helper" in stack.services
-    assert Dependency(service="helper", required=False) in stack.services["last"].depends_on
+    stack = read(tmp_path, DEPENDING, "more")
+    assert "extra" in stack.services
+    assert Dependency(service="extra", required=False) in stack.services["last"].depends_on
 
 
 @pytest.mark.parametrize(
