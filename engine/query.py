@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,11 @@ from graphql.language import parser as graphql_parser
 from engine.calls import Call, Calls
 from engine.errors import EngineError
 
-# The SDK nests one level for each call of a chain; graphql-core stops at 200 by default.
-graphql_parser.Parser.MAX_NESTING_DEPTH = 100_000  # type: ignore[attr-defined]
+# The SDK nests one level for each call of a chain; graphql-core stops at 200, and Python after
+# some hundred calls, of which the parser makes up to ten for each level.
+_DEEPEST = 10_000
+graphql_parser.MAX_NESTING_DEPTH = _DEEPEST
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 12 * _DEEPEST))
 
 
 @dataclass(frozen=True, slots=True)
