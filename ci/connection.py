@@ -77,7 +77,7 @@ def _variables(engine: Engine, events: Path, say: Say) -> Mapping[str, str | Non
     if engine.name != "embedded":
         return engine.environ
     embedded.require_packages(say)
-    return {**engine.environ, **embedded.variables(os.environ, events)}
+    return {**engine.environ, **embedded.variables(embedded.PROGRAM, os.environ, events)}
 
 
 @contextlib.contextmanager

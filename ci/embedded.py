@@ -20,6 +20,7 @@ from engine import requirements
 # Where ip and iptables live: a shell that is not root's own often lacks it.
 _SBIN = "/usr/sbin:/sbin"
 
+# Where this program lies, which need not be the tree that it works on.
 PROGRAM = Path(__file__).resolve().parent.parent
 
 
@@ -71,10 +72,10 @@ def _apt(command: list[str]) -> str:
     return "\n".join(done.stdout.splitlines()[-10:])
 
 
-def launcher(environ: Mapping[str, str], program: Path = PROGRAM) -> Path:
+def launcher(program: Path, environ: Mapping[str, str]) -> Path:
     """An executable that the SDK can start as if it were its CLI; written when it differs.
 
-    It runs the engine beside this package, wherever the caller stands. A session of its own keeps
+    It runs the engine of `program`, wherever the caller stands. A session of its own keeps
     the terminal's Ctrl-C away from the engine, which ends in good order when its input closes.
     """
     text = (
@@ -94,12 +95,12 @@ def launcher(environ: Mapping[str, str], program: Path = PROGRAM) -> Path:
     return path
 
 
-def variables(environ: Mapping[str, str], events: Path) -> dict[str, str]:
+def variables(program: Path, environ: Mapping[str, str], events: Path) -> dict[str, str]:
     """What the SDK and the engine must find in their environment."""
     return {
-        "_EXPERIMENTAL_DAGGER_CLI_BIN": str(launcher(environ)),
+        "_EXPERIMENTAL_DAGGER_CLI_BIN": str(launcher(program, environ)),
         "BREWLINE_STORE": environ.get("BREWLINE_STORE") or str(cache_folder(environ) / "store"),
-        "BREWLINE_IMAGES": str(PROGRAM / "images"),
+        "BREWLINE_IMAGES": str(program / "images"),
         "BREWLINE_EVENTS": str(events),
     }
 

@@ -22,7 +22,7 @@ def main(options: Options, root: Path) -> int:
         raise UsageError("`engine run` needs a command: engine run -- COMMAND.")
     with tempfile.TemporaryDirectory(prefix="brewline-") as folder:
         events = Path(folder) / "events.jsonl"
-        environ = {**os.environ, **embedded.variables(os.environ, events)}
+        environ = {**os.environ, **embedded.variables(embedded.PROGRAM, os.environ, events)}
         launcher = environ["_EXPERIMENTAL_DAGGER_CLI_BIN"]
         if options.action != "run":
             done = subprocess.run([launcher, options.action, *options.rest], env=environ)

@@ -34,25 +34,25 @@ def test_the_launcher_runs_the_engine_of_the_tree_away_from_the_terminal(tmp_pat
     (root / "engine" / "__main__.py").write_text(
         "import os, sys; print(os.getsid(0) == os.getpid(), *sys.argv[1:])"
     )
-    launcher = embedded.launcher({"XDG_CACHE_HOME": str(tmp_path)}, root)
+    launcher = embedded.launcher(root, {"XDG_CACHE_HOME": str(tmp_path)})
     done = subprocess.run([launcher, "session", "a b"], capture_output=True, text=True, check=True)
     assert done.stdout == "True session a b\n"
 
 
 def test_the_launcher_is_written_once_and_again_when_it_differs(tmp_path: Path) -> None:
     environ = {"XDG_CACHE_HOME": str(tmp_path)}
-    path = embedded.launcher(environ, tmp_path)
+    path = embedded.launcher(tmp_path, environ)
     before = path.stat().st_ino
-    assert embedded.launcher(environ, tmp_path).stat().st_ino == before
+    assert embedded.launcher(tmp_path, environ).stat().st_ino == before
     path.write_text("#!/bin/sh\nexit 1\n")
-    assert "-m engine" in embedded.launcher(environ, tmp_path).read_text()
+    assert "-m engine" in embedded.launcher(tmp_path, environ).read_text()
     assert os.access(path, os.X_OK)
 
 
 def test_two_trees_have_two_launchers(tmp_path: Path) -> None:
     environ = {"XDG_CACHE_HOME": str(tmp_path)}
-    one = embedded.launcher(environ, tmp_path / "x" / "main")
-    other = embedded.launcher(environ, tmp_path / "y" / "main")
+    one = embedded.launcher(tmp_path / "x" / "main", environ)
+    other = embedded.launcher(tmp_path / "y" / "main", environ)
     assert one != other
 
 
