@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,8 @@ async def answer(calls: Calls, schema: GraphQLSchema, text: str) -> dict[str, An
 def _formatted(error: BaseException, path: list[str]) -> dict[str, Any]:
     extensions = error.extensions() if isinstance(error, EngineError) else {}
     message = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = "no space left on device: free some room or name another store in BREWLINE_STORE"
     return {"message": message, "locations": [], "path": path, "extensions": extensions}
 
 
