@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -59,19 +59,22 @@ class Lazy(Generic[T]):
             if not self._waiters and not task.done():
                 if self._task is task:
                     self._task = None
-                await _cancelled(task)
+                await ended(task)
         self._value = (value,)
         self._task = None
         return value
 
 
-async def _cancelled(task: asyncio.Future[T]) -> None:
+async def ended(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait until it has let go of what it holds: mounts, processes.
+
+    Not even a second cancellation cuts that short. What the task came to is nobody's business.
+    """
     task.cancel()
-    # Shielded from a second cancellation: what the work holds (mounts, processes) is let go first.
     while not task.done():
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
             continue
     if not task.cancelled():
-        task.exception()  # so that a failure during the clean-up is not reported as unheard
+        task.exception()

@@ -21,7 +21,7 @@ from pathlib import Path
 from engine import linux
 from engine.errors import EngineError
 from engine.lazy import Lazy
-from engine.process import run
+from engine.process import end, run, spawn
 
 _HUB = "hub"
 _GATEWAY = "10.87.0.1"
@@ -79,9 +79,8 @@ class Network:
 
     async def close(self) -> None:
         """End the process that carries traffic out; the namespaces go with the engine's mounts."""
-        if self._slirp is not None and self._slirp.returncode is None:
-            self._slirp.kill()
-            await self._slirp.wait()
+        if self._slirp is not None:
+            await end(self._slirp)
 
     async def _make_hub(self) -> None:
         _NAMESPACES.mkdir(exist_ok=True)
@@ -102,15 +101,12 @@ class Network:
     async def _start_slirp(self) -> None:
         ready, tell = os.pipe()
         try:
-            self._slirp = await asyncio.create_subprocess_exec(
+            self._slirp = await spawn(
                 *("slirp4netns", "--configure", f"--mtu={_MTU}", "--disable-host-loopback"),
                 *("--netns-type=path", f"--cidr={_UPLINK}", f"--ready-fd={tell}"),
                 *(str(_NAMESPACES / _HUB), "tap0"),
+                output=subprocess.DEVNULL,
                 pass_fds=(tell,),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
             )
             os.close(tell)
             tell = -1

@@ -1,13 +1,47 @@
-"""The one place where the engine runs a program of its own."""
+"""The one place where the engine starts a program."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from engine.errors import ProcessError
+
+
+async def spawn(
+    *command: str,
+    stdin: int = subprocess.DEVNULL,
+    output: int = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
+) -> asyncio.subprocess.Process:
+    """Start a program in a process group of its own. Raises ProcessError if it is not there.
+
+    Starting is not interrupted: asyncio waits for ever for a process whose start was cancelled
+    before its pipes were connected. It is killed instead, as soon as it is there.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            pass_fds=pass_fds,
+            env=None if env is None else {**os.environ, **env},
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await end(await starting)
+        raise
+    except FileNotFoundError:
+        raise ProcessError(list(command), 127, "not installed") from None
 
 
 async def run(
@@ -20,28 +54,23 @@ async def run(
 
     Raises ProcessError if it fails, with what it wrote. A cancelled wait kills it.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise ProcessError(list(command), 127, "not installed") from None
+    process = await spawn(*command, stdin=subprocess.PIPE, env=env)
     try:
         async with asyncio.timeout(timeout):
             out, err = await process.communicate(stdin)
-    except BaseException as error:
-        if process.returncode is None:
-            os.killpg(process.pid, 9)
-            await process.wait()
-        if isinstance(error, TimeoutError):
-            raise ProcessError(list(command), -1, f"no end after {timeout:.0f} s") from None
-        raise
+    except TimeoutError:
+        raise ProcessError(list(command), -1, f"no end after {timeout:.0f} s") from None
+    finally:
+        await end(process)
     if process.returncode:
         text = (err or out).decode(errors="replace")
-        raise ProcessError(list(command), process.returncode, text)
+        raise ProcessError(list(command), process.returncode or -1, text)
     return out.decode(errors="replace")
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill a program's process group, if it has not ended, and wait for it."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from graphql import GraphQLSchema, build_schema, introspection_from_schema
+from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from graphql import GraphQLSchema
 
 _SCALARS = {"str": "String", "int": "Int", "bool": "Boolean", "float": "Float"}
 # Classes of the client that are not types of the schema.
@@ -56,18 +58,22 @@ def client_source() -> Path:
 
 def load(folder: Path) -> GraphQLSchema:
     """The schema of the installed SDK; its definition is kept in `folder`, walking takes 0.4 s."""
+    from graphql import build_schema  # imported late: an introspection needs none of it
+
     text = kept(
         folder / f"schema-{version()}.graphql", lambda: sdl(client_source().read_text()).encode()
     )
     return build_schema(text.decode(), assume_valid=True)
 
 
-def introspection(schema: GraphQLSchema, folder: Path) -> bytes:
+def introspection(folder: Path) -> bytes:
     """The answer to the SDK's introspection query, as JSON; kept in `folder`."""
 
     def make() -> bytes:
+        from graphql import introspection_from_schema
+
         answer = introspection_from_schema(
-            schema, descriptions=False, input_value_deprecation=False
+            load(folder), descriptions=False, input_value_deprecation=False
         )
         return json.dumps({"data": answer}, separators=(",", ":")).encode()
 

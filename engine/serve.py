@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import secrets
@@ -10,11 +11,20 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from engine import linux
+from engine import http, linux, schema
 from engine.errors import EngineError
+from engine.lazy import Lazy, ended
+from engine.server import Answer, Api
 from engine.settings import Settings
 from engine.store import Store
+
+if TYPE_CHECKING:
+    from graphql import GraphQLSchema
+
+    from engine.session import Session
 
 RUN_FOLDER = Path("/run/brewline")
 
@@ -52,19 +62,39 @@ def _prepare_mounts() -> None:
 
 
 async def _serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:
-    from engine import api, schema
-    from engine.server import Server
-    from engine.session import Session
+    sessions: list[Session] = []
+
+    async def answer() -> Answer:
+        query, graphql_schema = await asyncio.to_thread(_slow_imports, store)
+        from engine.session import Session
+
+        session = Session(settings, store, RUN_FOLDER, graphql_schema)
+        sessions.append(session)
+        return functools.partial(query.answer, session.calls, graphql_schema)
+
+    introspection = Lazy(lambda: asyncio.to_thread(schema.introspection, store.path))
+    ready = Lazy(answer)
+    server = http.Server(Api(introspection, ready, token))
+    await server.start(listener)
+    loading = asyncio.create_task(ready.get())
+    try:
+        await _end_of_input()
+    finally:
+        # Nothing may be left for asyncio itself to cancel: see `process.spawn`.
+        await server.close()
+        await ended(loading)
+        for session in sessions:
+            await session.close()
+        store.close()
+
+
+def _slow_imports(store: Store) -> tuple[ModuleType, GraphQLSchema]:
+    from engine import api, query
 
     api.load()
-    graphql_schema = schema.load(store.path)
-    session = Session(settings, store, RUN_FOLDER, graphql_schema)
-    try:
-        warming = asyncio.create_task(session.network.warm(2))
-        await Server(session, graphql_schema, token).serve(listener, _end_of_input())
-        warming.cancel()
-    finally:
-        await session.close()
+    # Long chains are nested deeply, and the parser descends.
+    sys.setrecursionlimit(100_000)
+    return query, schema.load(store.path)
 
 
 async def _end_of_input() -> None:

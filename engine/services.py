@@ -14,7 +14,7 @@ from engine.errors import EngineError, ExecError
 from engine.execution import Exec, Inputs, container_mounts_key, prepared
 from engine.executor.output import Output, text
 from engine.forwarding import into_container, out_of_container
-from engine.lazy import Lazy
+from engine.lazy import Lazy, ended
 from engine.model import (
     ContainerService,
     HostService,
@@ -160,12 +160,12 @@ class Services:
         """Stop a service; one that does not run is fine."""
         running = self._running.get(await self.key(service))
         if running is not None:
-            await _ended(running.work)
+            await ended(running.work)
 
     async def close(self) -> None:
         """Stop all that runs, clients before what they use."""
         for running in reversed(list(self._running.values())):
-            await _ended(running.work)
+            await ended(running.work)
 
     async def _up(self, service: Service) -> Running:
         key = await self.key(service)
@@ -195,7 +195,7 @@ class Services:
             await asyncio.wait((work, up), return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             up.cancel()
-            await _ended(work)
+            await ended(work)
             raise
         if not up.done():
             await work  # raises what kept it from coming up
@@ -227,7 +227,7 @@ class Services:
                     up.set_result(Up(name, address, tuple(p.port for p in container.ports)))
                     await asyncio.shield(run)
                 finally:
-                    await _ended(run)
+                    await ended(run)
 
     async def _wait_for_ports(
         self,
@@ -305,8 +305,3 @@ def _exited(service: ContainerService, code: int, output: Output) -> ExecError:
         stdout=text(output.stdout),
         stderr=text(output.stderr),
     )
-
-
-async def _ended(work: asyncio.Task[None] | asyncio.Task[int]) -> None:
-    work.cancel()
-    await asyncio.wait([work])

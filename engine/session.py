@@ -21,6 +21,7 @@ from engine.executor.crun import Crun
 from engine.executor.output import Output
 from engine.files import directory_key, file_key
 from engine.images import Images
+from engine.lazy import ended
 from engine.model import Container, MountedSecret, Secret
 from engine.network import Network
 from engine.services import Services
@@ -56,12 +57,13 @@ class Session:
         self._folder.mkdir()
         self._numbers = itertools.count()
         self._plaintexts: dict[str, str] = {}
+        self._warming = asyncio.create_task(self.network.warm(2))
 
     async def close(self) -> None:
-        """Stop what runs and leave nothing behind but the store."""
+        """Stop what runs."""
+        await ended(self._warming)
         await self.services.close()
         await self.network.close()
-        await asyncio.to_thread(self.store.close)
 
     def folder(self, prefix: str) -> Path:
         """A new folder in memory, readable by root alone: what secrets are written to."""

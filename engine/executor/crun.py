@@ -17,6 +17,7 @@ from engine.errors import EngineError
 from engine.executor.output import Output
 from engine.executor.spec import Meta, specification
 from engine.network import Namespace
+from engine.process import spawn
 
 GRACE_SECONDS = 8.0
 """How long a command that is told to end may take before it is killed."""
@@ -74,13 +75,10 @@ class Crun:
         spec = specification(meta, rootfs, namespace.path, self._init)
         (bundle / "config.json").write_text(json.dumps(spec))
         log, pid = bundle / "log", bundle / "pid"
-        process = await asyncio.create_subprocess_exec(
+        process = await spawn(
             *("crun", f"--root={self._state}", "--cgroup-manager=disabled", f"--log={log}", "run"),
             *("--no-new-keyring", f"--bundle={bundle}", f"--pid-file={pid}", name),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
         )
         assert process.stdout is not None and process.stderr is not None
         following = asyncio.create_task(_follow(process, pid))
