@@ -31,5 +31,6 @@ TESTED = (
     "README.md",
     "compose.yaml",
     "deploy/**",
+    "docs/**",
     "requirements/**",
 )
