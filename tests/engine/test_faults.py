@@ -106,6 +106,7 @@ ENDS = [
     pytest.param(
         WAIT,
         lambda _, f: os.kill(_engine(f).pid, 9),
+        marks=pytest.mark.slow,
         id="kill -9 of the engine",
     ),
     pytest.param(FAIL, lambda *_: None, id="an exception in the program"),
@@ -191,6 +192,7 @@ def test_killed_runtime_fails_the_exec_and_ends_its_command(
         assert (out, err) == ("exit 137\nworks\n", "")
 
 
+@pytest.mark.slow
 def test_command_that_ignores_the_end_is_killed_in_time(
     engine_bin: Path, env: dict[str, str]
 ) -> None:
@@ -223,6 +225,7 @@ def test_cancelled_command_may_end_in_good_order(
     assert program.run(body, engine_bin, env).stdout == "tidy\n\n"
 
 
+@pytest.mark.slow
 def test_exec_that_two_wait_for_survives_the_end_of_one(
     engine_bin: Path, env: dict[str, str]
 ) -> None:
