@@ -189,6 +189,7 @@ def test_store_where_a_file_is_says_so(tmp_path: Path) -> None:
         Store(tmp_path / "file/store")
 
 
+@pytest.mark.engine
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
 def test_store_that_cannot_be_written_says_so(path: Path) -> None:
     path.mkdir()
@@ -200,6 +201,7 @@ def test_store_that_cannot_be_written_says_so(path: Path) -> None:
         subprocess.run(["umount", str(path)], check=True)
 
 
+@pytest.mark.engine
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
 def test_store_on_a_full_disk_says_so_and_works_when_there_is_room(path: Path) -> None:
     path.mkdir()

@@ -98,6 +98,7 @@ def test_names_are_sorted_owners_are_numbers_and_the_gzip_has_no_time(upper: Pat
     assert blob[4:8] == bytes(4)
 
 
+@pytest.mark.engine
 def test_what_the_overlay_hides_becomes_whiteouts(tmp_path: Path) -> None:
     upper = tmp_path / "upper"
     (upper / "d/opaque").mkdir(parents=True)
@@ -173,6 +174,7 @@ def test_sockets_are_left_out(tmp_path: Path) -> None:
     assert [entry.name for entry in members(packed(upper)[1])] == ["file"]
 
 
+@pytest.mark.engine
 def test_attributes_of_the_engine_and_the_overlay_stay_here(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     for name in ("trusted.brewline.sha256", "trusted.overlay.origin", "user.overlay.impure"):
@@ -198,6 +200,7 @@ def test_an_empty_directory_is_an_empty_layer(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "back") == []
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("attribute", ["redirect", "metacopy"])
 def test_content_that_is_in_another_layer_is_refused(tmp_path: Path, attribute: str) -> None:
     if attribute == "redirect":

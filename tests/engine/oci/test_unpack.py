@@ -131,6 +131,7 @@ def test_a_directory_keeps_its_time_though_files_came_later(inside: Path) -> Non
     assert (inside / "d").stat().st_mtime == 77
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_name_that_is_hidden_and_new_hides_what_is_below(
     inside: Path, order: tuple[int, int]
@@ -141,6 +142,7 @@ def test_a_name_that_is_hidden_and_new_hides_what_is_below(
     assert os.getxattr(inside / "d", "trusted.overlay.opaque") == b"y"
 
 
+@pytest.mark.engine
 def test_a_hidden_name_becomes_a_directory_where_a_file_needs_one(inside: Path) -> None:
     unpack(layer([entry(".wh.d"), entry("d/x")]), inside)
     assert os.getxattr(inside / "d", "trusted.overlay.opaque") == b"y"
