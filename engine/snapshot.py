@@ -120,13 +120,15 @@ class Snapshots:
             return known
         folder = self.store.folder("upper")
         kept = folder / "kept"
-        with self.active(snapshot) as active:
-            with Root(active.merged) as root:
-                make(root)
-            _umount(active.merged)
-            active.upper.rename(kept)
-        made = self.commit(snapshot, kept, key, plain=plain)
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            with self.active(snapshot) as active:
+                with Root(active.merged) as root:
+                    make(root)
+                _umount(active.merged)
+                active.upper.rename(kept)
+            made = self.commit(snapshot, kept, key, plain=plain)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         self.remember(made)
         return made
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from engine.root import Root
 
+_PASSWD = "/etc/passwd"
+_GROUP = "/etc/group"
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -26,7 +29,10 @@ def _lines(root: Root, path: str) -> list[list[str]]:
         text = root.read(path).decode(errors="replace")
     except OSError:
         return []
-    return [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
+    rows = [line.split(":") for line in text.splitlines() if not line.startswith("#")]
+    # A damaged line is passed over, as the C library does.
+    numbers = slice(2, 4) if path == _PASSWD else slice(2, 3)
+    return [row for row in rows if len(row) > 3 and all(n.isdigit() for n in row[numbers])]
 
 
 def find_user(root: Root, text: str) -> User:
@@ -35,7 +41,7 @@ def find_user(root: Root, text: str) -> User:
     Raises UnknownUser.
     """
     name, _, group = text.partition(":")
-    passwd = _lines(root, "/etc/passwd")
+    passwd = _lines(root, _PASSWD)
     row = _row(passwd, name or "0", 2)
     if row is None and not (name or "0").isdigit():
         raise UnknownUser(f"unable to find user {name}: no matching entries in passwd file")
@@ -46,7 +52,7 @@ def find_user(root: Root, text: str) -> User:
         gid = find_group(root, group)
     elif row is not None:
         member = row[0]
-        rows = [r for r in _lines(root, "/etc/group") if len(r) > 3]
+        rows = _lines(root, _GROUP)
         groups = tuple(int(r[2]) for r in rows if member in r[3].split(",") and int(r[2]) != gid)
     home = row[5] if row and len(row) > 5 and row[5] else "/root" if uid == 0 else "/"
     return User(uid, gid, groups, home)
@@ -54,7 +60,7 @@ def find_user(root: Root, text: str) -> User:
 
 def find_group(root: Root, name: str) -> int:
     """The id of a group by its name or number. Raises UnknownUser."""
-    row = _row(_lines(root, "/etc/group"), name, 2)
+    row = _row(_lines(root, _GROUP), name, 2)
     if row is not None:
         return int(row[2])
     if name.isdigit():
@@ -68,7 +74,7 @@ def find_owner(root: Root, text: str) -> tuple[int, int]:
     The group is the user's own where none is named. Raises UnknownUser.
     """
     name, _, group = text.partition(":")
-    row = _row(_lines(root, "/etc/passwd"), name, 2)
+    row = _row(_lines(root, _PASSWD), name, 2)
     if row is None and not name.isdigit():
         raise UnknownUser(f"find uid: no such user: {name}")
     uid = int(row[2]) if row else int(name)
