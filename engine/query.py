@@ -10,6 +10,7 @@ from typing import Any
 
 import graphql
 from graphql import (
+    DocumentNode,
     FieldNode,
     GraphQLEnumType,
     GraphQLInterfaceType,
@@ -46,7 +47,7 @@ async def answer(calls: Calls, schema: GraphQLSchema, text: str) -> dict[str, An
     """The GraphQL response to a query, errors included."""
     try:
         document = graphql.parse(text, no_location=True)
-        operation = next(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
+        operation = _operation(document)
         query = schema.query_type
         assert query is not None
         data = await _select(calls, schema, query, None, operation.selection_set, [])
@@ -55,6 +56,13 @@ async def answer(calls: Calls, schema: GraphQLSchema, text: str) -> dict[str, An
     except (graphql.GraphQLError, EngineError, RecursionError) as error:
         return {"data": None, "errors": [_formatted(error, [])]}
     return {"data": data}
+
+
+def _operation(document: DocumentNode) -> OperationDefinitionNode:
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            return definition
+    raise EngineError("the query holds no operation")
 
 
 def _formatted(error: BaseException, path: list[str]) -> dict[str, Any]:
