@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import anyio
 import dagger
 
@@ -12,20 +14,16 @@ from ci.execs import Check, Checked
 from ci.stage import Context, Image, Result
 from ci.versions import commit_tag
 
-_IMPORT_DAGS = """\
-import os, pathlib, runpy
-folder = pathlib.Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-files = sorted(folder.glob("*.py"))
-assert files, f"no DAG file in {folder}"
-for file in files:
-    runpy.run_path(str(file), run_name=file.stem)
-    print(file.name)
-"""
 _NO_COMPILER = """\
 for tool in cc gcc g++ c++ clang ld make; do
     if found=$(command -v "$tool"); then echo "$found is in the image"; exit 1; fi
 done
 """
+
+
+def _script(name: str) -> tuple[str, ...]:
+    return ("python", "-c", (files("ci.inside") / f"{name}.py").read_text())
+
 
 # What must hold inside the image: a sentence, and a check that fails where it does not.
 INSIDE = {
@@ -33,8 +31,10 @@ INSIDE = {
         name="user", command=("sh", "-c", 'id; test "$(id -u)" != 0')
     ),
     "no compiler is left in the image": Check(name="compilers", command=("sh", "-c", _NO_COMPILER)),
-    "the DAGs import": Check(name="dags", command=("python", "-c", _IMPORT_DAGS)),
+    "the DAGs import": Check(name="dags", command=_script("dags")),
 }
+# The engine's own digest of a root file system reads it whole each time; a check is remembered.
+_CONTENT = Check(name="content", command=_script("content"))
 
 
 async def run(context: Context) -> Result:
@@ -46,21 +46,23 @@ async def run(context: Context) -> Result:
         raise _fault(error, context) from error
     checked: dict[str, Checked] = {}
 
-    async def look(sentence: str, check: Check) -> None:
-        context.say(sentence)
-        checked[sentence] = await execs.run(context, image, check)
+    async def look(container: dagger.Container, check: Check) -> None:
+        context.say(check.name)
+        checked[check.name] = await execs.run(context, container, check)
 
     async with anyio.create_task_group() as group:
-        for sentence, check in INSIDE.items():
-            group.start_soon(look, sentence, check)
-    for sentence in INSIDE:
-        found = checked[sentence]
+        for check in INSIDE.values():
+            group.start_soon(look, image, check)
+        group.start_soon(look, image.with_user("root"), _CONTENT)
+    for sentence, check in INSIDE.items():
+        found = checked[check.name]
         if found.exit_code != 0:
             raise CheckFailed(
                 f"Not so: {sentence}.", detail=last_lines(found.output), log=found.log
             )
     tag = commit_tag(context.git)
-    digest = await image.rootfs().digest()
+    content = checked[_CONTENT.name]
+    digest = content.output.strip() if content.exit_code == 0 else None
     return Result(
         image=Image(reference=f"brewline:{tag}", digest=digest, tags=(tag,)),
         cached=all(found.cached for found in checked.values()),

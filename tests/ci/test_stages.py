@@ -144,11 +144,17 @@ def test_a_failing_test_leaves_junit_and_coverage_too_and_is_run_again(
 
 
 def test_the_image_is_built_and_known_by_its_content(tree: Path) -> None:
-    assert run(tree, "build") == 0
-    image = json.loads((tree.parent / "reports" / "summary.json").read_text())["image"]
+    def built(*arguments: str) -> Any:
+        assert run(tree, "build", *arguments) == 0
+        return json.loads((tree.parent / "reports" / "summary.json").read_text())["image"]
+
+    image = built()
     assert image["reference"] == "brewline:sha-unknown"
     assert image["digest"].startswith("sha256:")
     assert "tiny.py" in (tree.parent / "reports" / "build" / "dags.txt").read_text()
+    assert built("--no-cache") == image
+    (tree / "dags" / "tiny.py").write_text(f"{CLEAN}# another image\n")
+    assert built()["digest"] != image["digest"]
 
 
 @pytest.mark.parametrize(
