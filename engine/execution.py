@@ -22,7 +22,7 @@ from engine import linux
 from engine.errors import EngineError, ExecError
 from engine.executor.output import Output, text
 from engine.executor.spec import Meta, Mount
-from engine.lazy import Lazy
+from engine.lazy import Lazy, finished
 from engine.model import (
     Container,
     MountedCache,
@@ -101,7 +101,7 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
                     stdout=text(output.stdout),
                     stderr=text(output.stderr),
                 )
-            ran = await asyncio.to_thread(_committed, session, ready, key, code, output)
+            ran = await finished(asyncio.to_thread(_committed, session, ready, key, code, output))
     seconds = asyncio.get_running_loop().time() - started
     session.event("exec", cached=False, args=list(command.args), seconds=round(seconds, 3))
     return ran
@@ -217,8 +217,11 @@ async def prepared(
         held = ExitStack()
         stack.push_async_callback(asyncio.to_thread, held.close)
         names = hosts if hostname == "" else [*hosts, (namespace.address, hostname)]
-        yield await asyncio.to_thread(
-            _prepare, session, container, inputs, command, namespace, names, hostname, held
+        # Not left while its thread is at work: what it mounts must be there to be unmounted.
+        yield await finished(
+            asyncio.to_thread(
+                _prepare, session, container, inputs, command, namespace, names, hostname, held
+            )
         )
 
 

@@ -78,3 +78,14 @@ async def ended(task: asyncio.Future[Any]) -> None:
             continue
     if not task.cancelled():
         task.exception()
+
+
+async def finished(work: Awaitable[T]) -> T:
+    """The result of work that is not to be left half done: a cancelled wait goes on to its end."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            await asyncio.wait([task])
+        raise

@@ -84,6 +84,9 @@ class Network:
 
     async def _make_hub(self) -> None:
         _NAMESPACES.mkdir(exist_ok=True)
+        if (_NAMESPACES / _HUB).exists():  # of an attempt that failed or was cancelled
+            await self.close()
+            await run("ip", "netns", "delete", _HUB)
         await run("ip", "netns", "add", _HUB)
         commands = (
             "link set lo up",

@@ -163,9 +163,8 @@ class Services:
             await ended(running.work)
 
     async def close(self) -> None:
-        """Stop all that runs, clients before what they use."""
-        for running in reversed(list(self._running.values())):
-            await ended(running.work)
+        """Stop all that runs, side by side: each may take its time to end."""
+        await asyncio.gather(*(ended(running.work) for running in self._running.values()))
 
     async def _up(self, service: Service) -> Running:
         key = await self.key(service)
@@ -174,9 +173,12 @@ class Services:
             return running
         starting = self._starting.get(key)
         if starting is None:
-            starting = self._starting[key] = Lazy(lambda: self._start(service, key))
+            starting = self._starting[key] = Lazy(lambda: self._started(service, key))
+        return await starting.get()
+
+    async def _started(self, service: Service, key: str) -> Running:
         try:
-            return await starting.get()
+            return await self._start(service, key)
         finally:
             self._starting.pop(key, None)
 
