@@ -92,8 +92,6 @@ def _slow_imports(store: Store) -> tuple[ModuleType, GraphQLSchema]:
     from engine import api, query
 
     api.load()
-    # Long chains are nested deeply, and the parser descends.
-    sys.setrecursionlimit(100_000)
     return query, schema.load(store.path)
 
 

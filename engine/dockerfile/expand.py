@@ -62,10 +62,9 @@ class Lexer:
             return _Scan(self, text, env).until("", keep_escapes=self.keep_escapes)
         except ExpansionError as error:
             raise ExpansionError(f"failed to process {quoted(text)}: {error.message}") from None
-        except RecursionError:
-            message = f"failed to process a word of {len(text)} characters: nested too deeply"
-            raise ExpansionError(message) from None
 
+
+_DEEPEST = 200  # substitutions in substitutions
 
 _Piece = tuple[str, bool]  # a part of the result, and whether its spaces split words
 
@@ -79,6 +78,7 @@ class _Scan:
         self.env = env
         self.at = 0
         self.keep_escapes = lexer.keep_escapes
+        self.depth = 0
 
     def peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -91,10 +91,14 @@ class _Scan:
     def until(self, stop: str, *, keep_escapes: bool) -> list[_Piece]:
         """Read up to and with `stop`, or to the end where `stop` is empty."""
         outer, self.keep_escapes = self.keep_escapes, keep_escapes
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise ExpansionError("nested too deeply")
         try:
             return self._until(stop)
         finally:
             self.keep_escapes = outer
+            self.depth -= 1
 
     def _until(self, stop: str) -> list[_Piece]:
         pieces: list[_Piece] = []
