@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +31,8 @@ from engine.errors import EngineError
 # some hundred calls, of which the parser makes up to ten for each level.
 _DEEPEST = 10_000
 graphql_parser.MAX_NESTING_DEPTH = _DEEPEST
-sys.setrecursionlimit(max(sys.getrecursionlimit(), 12 * _DEEPEST))
+RECURSION_LIMIT = 12 * _DEEPEST
+"""What a process that answers queries sets: it is the whole process's, so no import does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ def _slow_imports(store: Store) -> tuple[ModuleType, GraphQLSchema]:
     from engine import api, query
 
     api.load()
+    sys.setrecursionlimit(query.RECURSION_LIMIT)
     return query, schema.load(store.path)
 
 

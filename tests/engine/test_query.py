@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from engine import calls as calls_module
 from engine.calls import Calls
 from engine.errors import EngineError, ExecError
-from engine.query import answer
+from engine.query import RECURSION_LIMIT, answer
 from engine.session import Session
 
 SCHEMA = build_schema("""
@@ -69,6 +71,15 @@ class Fake:
 
     async def nothing(self, _: object, number: int) -> None:
         return None
+
+
+@pytest.fixture(autouse=True)
+def deep_recursion() -> Iterator[None]:
+    """The limit of an engine's process, for these tests alone: code in C overflows by it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    yield
+    sys.setrecursionlimit(before)
 
 
 @pytest.fixture
