@@ -64,7 +64,7 @@ class Lexer:
             raise ExpansionError(f"failed to process {quoted(text)}: {error.message}") from None
 
 
-_DEEPEST = 200  # substitutions in substitutions
+_DEEPEST = 50  # substitutions in substitutions
 
 _Piece = tuple[str, bool]  # a part of the result, and whether its spaces split words
 
