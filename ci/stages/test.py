@@ -6,8 +6,9 @@ import re
 from xml.etree import ElementTree
 
 from ci import execs
+from ci.connection import last_lines
 from ci.containers import SOURCE, development
-from ci.errors import CheckFailed
+from ci.errors import BrewlineError, CheckFailed, InfrastructureError
 from ci.execs import REPORTS, Check, Checked
 from ci.sourcetree import TESTED
 from ci.stage import Context, Result
@@ -29,6 +30,8 @@ PYTEST = Check(
 )
 
 _SHOWN = 20
+_KILLED = 128 + 9
+_SUMMARY = re.compile(r"\d+ (passed|failed|error|skipped)|no tests ran")
 
 
 async def run(context: Context) -> Result:
@@ -36,12 +39,24 @@ async def run(context: Context) -> Result:
     container = development(context).with_directory(SOURCE, context.source(*TESTED))
     checked = await execs.confirm(context, container, PYTEST)
     if checked.exit_code != 0:
-        raise CheckFailed(
-            f"pytest: {closing_line(checked.output)}.", detail=_failures(checked), log=checked.log
-        )
+        raise fault(checked)
     coverage = ElementTree.parse(context.report / "coverage.xml").getroot().get("line-rate", "0")
     reason = f"{closing_line(checked.output)}, coverage {float(coverage):.0%}"
     return Result(reason=reason, cached=checked.cached)
+
+
+def fault(checked: Checked) -> BrewlineError:
+    """What a failed run of pytest comes to; one that was killed has no verdict on the code."""
+    if checked.exit_code == _KILLED:
+        return InfrastructureError(
+            "pytest was killed: the machine may be short of memory.",
+            detail=last_lines(checked.output, 5),
+            log=checked.log,
+        )
+    line = closing_line(checked.output)
+    if not _SUMMARY.search(line):
+        line = f"it ended with exit code {checked.exit_code} before its summary"
+    return CheckFailed(f"pytest: {line}.", detail=_failures(checked), log=checked.log)
 
 
 def closing_line(output: str) -> str:
