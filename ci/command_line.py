@@ -12,6 +12,9 @@ from ci.engine import validated
 from ci.errors import UsageError
 from ci.graph import STAGES, require_known
 
+# A DAG run alone may take twenty minutes; what takes longer than this hangs.
+STAGE_SECONDS = 30 * 60.0
+
 ENVIRONMENTS = ("staging", "production")
 
 COMMANDS = {
@@ -51,7 +54,7 @@ class Options:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
-    seconds: float | None = None
+    seconds: float = STAGE_SECONDS
     soak: bool = False
 
 
@@ -130,7 +133,13 @@ def _common() -> _Parser:
     add("--json", action="store_true", help="the record on standard output, as JSON")
     add("--quiet", "-q", action="store_true", help="say only what failed")
     add("--verbose", "-v", action="store_true", help="say what each stage does")
-    add("--timeout", metavar="SECONDS", type=_positive, help="longest time for one stage")
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=_positive,
+        default=STAGE_SECONDS,
+        help="longest time for one stage (default %(default)g)",
+    )
     return common
 
 
