@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExecError
-from engine.execution import Exec, Inputs, container_mounts_key, prepared
+from engine.execution import container_mounts_key
 from engine.executor.output import Output, text
 from engine.forwarding import into_container, out_of_container
 from engine.lazy import Lazy, ended
@@ -24,6 +24,7 @@ from engine.model import (
     Service,
     Tunnel,
 )
+from engine.preparation import Exec, Inputs, prepared
 from engine.store import digest
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from graphql import GraphQLSchema
 from engine import certificates
 from engine.calls import Calls
 from engine.errors import EngineError
-from engine.execution import Exec, Prepared
 from engine.executor.crun import Crun
 from engine.executor.output import Output
 from engine.files import directory_key, file_key
@@ -24,6 +23,7 @@ from engine.images import Images
 from engine.lazy import ended
 from engine.model import Container, MountedSecret, Secret
 from engine.network import Network
+from engine.preparation import Exec, Prepared
 from engine.services import Services
 from engine.settings import Settings
 from engine.snapshot import Snapshot, Snapshots

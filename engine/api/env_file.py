@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engine.api.container import with_variable as set_variable
+from engine.api.container_config import with_variable as set_variable
 from engine.api.file import contents, new
 from engine.api.values import Named
 from engine.calls import field

@@ -6,20 +6,20 @@ import asyncio
 import os
 import platform as machine
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import files
 from engine.dockerfile import copying
 from engine.dockerfile.errors import DockerfileError
-from engine.dockerfile.expand import expand_heredoc, expand_word, expand_words
+from engine.dockerfile.expand import expand_heredoc, expand_word
 from engine.dockerfile.instructions import (
     Add,
     AnyInstruction,
     Arg,
     Cmd,
-    Command,
     Copy,
     Dockerfile,
     Entrypoint,
@@ -39,8 +39,18 @@ from engine.dockerfile.instructions import (
 )
 from engine.dockerfile.mounts import Mount, parse_mount
 from engine.dockerfile.parser import parse, parse_trigger
+from engine.dockerfile.state import (
+    SHELL,
+    State,
+    command_of,
+    destination,
+    healthcheck_of,
+    with_env,
+    with_labels,
+    with_ports,
+)
 from engine.errors import EngineError, ExecError
-from engine.execution import Exec, with_exec
+from engine.execution import with_exec
 from engine.lazy import Lazy
 from engine.model import (
     CacheVolume,
@@ -53,11 +63,10 @@ from engine.model import (
     MountedFile,
     MountedSecret,
     MountedTemp,
-    Port,
     Secret,
 )
-from engine.model import Healthcheck as ModelHealthcheck
 from engine.patterns import read_ignore_file
+from engine.preparation import Exec
 from engine.root import Root, clean
 from engine.selection import Selection
 from engine.snapshot import EMPTY, Snapshot
@@ -65,7 +74,6 @@ from engine.snapshot import EMPTY, Snapshot
 if TYPE_CHECKING:
     from engine.session import Session
 
-_SHELL = ("/bin/sh", "-c")
 _PREDEFINED = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
@@ -75,23 +83,6 @@ class Context:
 
     directory: Directory
     named: Mapping[str, Directory]
-
-
-@dataclass(slots=True)
-class _State:
-    """A stage while it is built: the container so far and the arguments it has seen."""
-
-    container: Container
-    arguments: dict[str, str] = field(default_factory=dict)
-    escape: str = "\\"
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What words of this stage expand by: variables win over arguments."""
-        return {**self.arguments, **dict(self.container.env)}
-
-    def word(self, text: str) -> str:
-        return expand_word(text, self.variables, self.escape)
 
 
 class Build:
@@ -189,17 +180,13 @@ class Build:
     async def _built(self, index: int) -> Container:
         stage = self._file.stages[index]
         escape = self._file.directives.escape
-        name = self._located(stage, lambda: expand_word(stage.base, self._global, escape))
-        if not name:
-            raise DockerfileError(
-                f"base name ({stage.base}) should not be blank",
-                stage.line,
-                name=self._file.name,
-                instruction=stage.original,
-            )
+        with self._at(stage):
+            name = expand_word(stage.base, self._global, escape)
+            if not name:
+                raise DockerfileError(f"base name ({stage.base}) should not be blank")
         base = await self._base(name, stage, index)
         arguments = {n: self._platforms[n] for n in self._given if n in self._platforms}
-        state = _State(base, arguments, escape)
+        state = State(base, arguments, escape)
         for trigger in base.onbuild:
             state.container = replace(state.container, onbuild=())
             await self._apply(state, parse_trigger(trigger, stage.line, self._file.name), index)
@@ -222,19 +209,19 @@ class Build:
         made = await self._session.images.pull(empty, name)
         return replace(made, image_ref="", ran=None)
 
-    def _located(self, at: AnyInstruction | Stage, work):  # type: ignore[no-untyped-def]
+    @contextmanager
+    def _at(self, line: AnyInstruction | Stage) -> Iterator[None]:
+        """Errors in here name the line that they are in."""
         try:
-            return work()
-        except DockerfileError as error:
-            raise error.located(at.line, self._file.name, at.original) from None
-
-    async def _apply(self, state: _State, line: AnyInstruction, index: int) -> None:
-        try:
-            await self._instruction(state, line, index)
+            yield
         except DockerfileError as error:
             raise error.located(line.line, self._file.name, line.original) from None
 
-    async def _instruction(self, state: _State, line: AnyInstruction, index: int) -> None:
+    async def _apply(self, state: State, line: AnyInstruction, index: int) -> None:
+        with self._at(line):
+            await self._instruction(state, line, index)
+
+    async def _instruction(self, state: State, line: AnyInstruction, index: int) -> None:
         container = state.container
         match line:
             case Run():
@@ -242,26 +229,26 @@ class Build:
             case Copy() | Add():
                 container = await self._transfer(state, line, index)
             case Env():
-                container = _with_env(state, line)
+                container = with_env(state, line)
             case Arg():
                 self._argument(state, line)
             case Label():
-                container = _with_labels(state, line)
+                container = with_labels(state, line)
             case Workdir():
                 container = await self._workdir(state, line)
             case User():
                 container = replace(container, user=state.word(line.user))
             case Expose():
-                container = _with_ports(state, line)
+                container = with_ports(state, line)
             case Cmd():
-                container = replace(container, args=_command(container, line))
+                container = replace(container, args=command_of(container, line))
             case Entrypoint():
                 # As recorded: a new entrypoint drops the command of the base.
-                container = replace(container, entrypoint=_command(container, line), args=())
+                container = replace(container, entrypoint=command_of(container, line), args=())
             case Shell():
                 container = replace(container, shell=line.argv)
             case Healthcheck():
-                container = replace(container, healthcheck=_healthcheck(line))
+                container = replace(container, healthcheck=healthcheck_of(line))
             case Stopsignal():
                 container = replace(container, stop_signal=state.word(line.signal))
             case Volume():
@@ -274,7 +261,7 @@ class Build:
                 pass  # it only ever named an author
         state.container = container
 
-    def _argument(self, state: _State, line: Arg) -> None:
+    def _argument(self, state: State, line: Arg) -> None:
         for name, default in line.arguments:
             if name in self._given:
                 state.arguments[name] = self._given[name]
@@ -283,7 +270,7 @@ class Build:
             elif name in self._global:
                 state.arguments[name] = self._global[name]
 
-    async def _workdir(self, state: _State, line: Workdir) -> Container:
+    async def _workdir(self, state: State, line: Workdir) -> Container:
         container = state.container
         path = container.absolute(state.word(line.path))
 
@@ -293,9 +280,9 @@ class Build:
         rootfs = files.changed(self._session.snapshots, container.rootfs, f"workdir {path}", make)
         return replace(container, workdir=path, rootfs=rootfs)
 
-    async def _run(self, state: _State, line: Run, index: int) -> Container:
+    async def _run(self, state: State, line: Run, index: int) -> Container:
         container = state.container
-        args = _command(container, line)
+        args = command_of(container, line)
         mounts = [parse_mount(text, state.word) for text in line.mounts]
         prepared = container
         if line.script is not None:
@@ -311,7 +298,7 @@ class Build:
         return replace(container, rootfs=ran.rootfs)
 
     def _with_script(
-        self, state: _State, container: Container, line: Run
+        self, state: State, container: Container, line: Run
     ) -> tuple[Container, tuple[str, ...]]:
         """A here document with an interpreter line, as a file that the shell runs."""
         assert line.script is not None
@@ -324,11 +311,11 @@ class Build:
             mode=0o755,
         )
         mount = MountedFile(target=name, source=File(source, f"/{line.script.name}"))
-        shell = container.shell or _SHELL
+        shell = container.shell or SHELL
         return container.with_mount(mount), (*shell, name)
 
     async def _mounted(
-        self, state: _State, container: Container, mount: Mount, index: int
+        self, state: State, container: Container, mount: Mount, index: int
     ) -> Container:
         target = state.container.absolute(mount.target) if mount.target else ""
         made: ContainerMount
@@ -416,7 +403,7 @@ class Build:
         )
         return Directory(made)
 
-    async def _transfer(self, state: _State, line: Copy | Add, index: int) -> Container:
+    async def _transfer(self, state: State, line: Copy | Add, index: int) -> Container:
         source = await self._source(line.from_ if isinstance(line, Copy) else "", index)
         env = state.variables
         heredocs = {
@@ -425,7 +412,7 @@ class Build:
         request = copying.Transfer(
             sources=tuple(state.word(s) for s in line.sources),
             heredocs=heredocs,
-            destination=_destination(state, line.destination),
+            destination=destination(state, line.destination),
             chown=state.word(line.chown),
             chmod=state.word(line.chmod),
             excludes=tuple(state.word(e) for e in line.excludes),
@@ -435,63 +422,6 @@ class Build:
         )
         rootfs = copying.transferred(self._session, state.container, source, request)
         return replace(state.container, rootfs=rootfs)
-
-
-def _destination(state: _State, text: str) -> str:
-    word = state.word(text)
-    slash = "/" if word.endswith(("/", "/.")) or word == "." else ""
-    path = state.container.absolute(word)
-    return path if path == "/" else path + slash
-
-
-def _command(container: Container, line: Command) -> tuple[str, ...]:
-    if line.argv is not None:
-        return line.argv
-    return (*(container.shell or _SHELL), line.command or "")
-
-
-def _with_env(state: _State, line: Env) -> Container:
-    seen = state.variables
-    env = dict(state.container.env)
-    for name, value in line.variables:
-        env[expand_word(name, seen, state.escape)] = expand_word(value, seen, state.escape)
-    return replace(state.container, env=tuple(env.items()))
-
-
-def _with_labels(state: _State, line: Label) -> Container:
-    labels = dict(state.container.labels)
-    for name, value in line.labels:
-        labels[state.word(name)] = state.word(value)
-    return replace(state.container, labels=tuple(labels.items()))
-
-
-def _with_ports(state: _State, line: Expose) -> Container:
-    ports = {(p.port, p.protocol): p for p in state.container.ports}
-    for text in line.ports:
-        for word in expand_words(text, state.variables, state.escape):
-            number, _, protocol = word.partition("/")
-            first, _, last = number.partition("-")
-            if not first.isdigit() or not (last or first).isdigit():
-                raise DockerfileError(f"invalid containerPort: {word}")
-            for port in range(int(first), int(last or first) + 1):
-                kind = (protocol or "tcp").upper()
-                ports[port, kind] = Port(port=port, protocol=kind)
-    return replace(state.container, ports=tuple(ports.values()))
-
-
-def _healthcheck(line: Healthcheck) -> ModelHealthcheck | None:
-    kind, *rest = line.test
-    if kind == "NONE":
-        return None
-    return ModelHealthcheck(
-        args=tuple(rest),
-        shell=kind == "CMD-SHELL",
-        interval=line.interval,
-        timeout=line.timeout,
-        start_period=line.start_period,
-        start_interval=line.start_interval,
-        retries=line.retries,
-    )
 
 
 def _ignore_patterns(root: Root, folder: str, dockerfile: str) -> tuple[str, ...]:

@@ -1,0 +1,341 @@
+"""A container made ready to run: its file systems mounted, its user, folders and files found."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import (
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+)
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError, ExecError
+from engine.executor.spec import Meta, Mount
+from engine.lazy import finished
+from engine.model import (
+    Container,
+    MountedCache,
+    MountedDirectory,
+    MountedFile,
+    MountedSecret,
+    MountedSocket,
+    MountedTemp,
+)
+from engine.network import Namespace
+from engine.root import Root, clean
+from engine.snapshot import Active, Snapshot
+from engine.store import digest
+from engine.users import UnknownUser, User, find_owner, find_user
+
+if TYPE_CHECKING:
+    from engine.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exec:
+    """A command for a container and how it is run."""
+
+    args: tuple[str, ...]
+    stdin: str = ""
+    redirect_stdin: str = ""
+    redirect_stdout: str = ""
+    redirect_stderr: str = ""
+    expect: str = "SUCCESS"
+    privileged: bool = False
+    init: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The snapshots that a container is made of: its root's and those of its mounts."""
+
+    rootfs: Snapshot
+    mounts: dict[str, Snapshot]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A container ready to run: mounted, with its folders made."""
+
+    meta: Meta
+    rootfs: Active
+    namespace: Namespace
+    inputs: Inputs
+    writable: dict[str, Active] = field(default_factory=dict)
+    stubs: list[str] = field(default_factory=list)
+    redirects: list[tuple[str, str, str]] = field(default_factory=list)
+    stdin: bytes | None = None
+
+
+@asynccontextmanager
+async def prepared(
+    session: Session,
+    container: Container,
+    inputs: Inputs,
+    command: Exec,
+    hosts: Sequence[tuple[str, str]],
+    hostname: str = "",
+) -> AsyncIterator[Prepared]:
+    """A container's file systems, user and network, for as long as it runs."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_locked_volumes(session, container))
+        namespace = await session.network.acquire()
+        reusable = not command.privileged
+        stack.push_async_callback(session.network.release, namespace, reusable=reusable)
+        held = ExitStack()
+        stack.push_async_callback(asyncio.to_thread, held.close)
+        names = hosts if hostname == "" else [*hosts, (namespace.address, hostname)]
+        # Not left while its thread is at work: what it mounts must be there to be unmounted.
+        yield await finished(
+            asyncio.to_thread(
+                _prepare, session, container, inputs, command, namespace, names, hostname, held
+            )
+        )
+
+
+def _prepare(
+    session: Session,
+    container: Container,
+    inputs: Inputs,
+    command: Exec,
+    namespace: Namespace,
+    hosts: Sequence[tuple[str, str]],
+    hostname: str,
+    held: ExitStack,
+) -> Prepared:
+    active = held.enter_context(session.snapshots.active(inputs.rootfs))
+    folder = session.folder("exec")
+    held.callback(shutil.rmtree, folder, ignore_errors=True)
+    # Closed before the overlay is unmounted: an open directory would keep it alive.
+    with Root(active.merged) as root:
+        user = _user(root, container, command)
+        meta = Meta(
+            args=command.args,
+            env=_environment(session, container, user),
+            cwd=container.workdir or "/",
+            uid=user.uid,
+            gid=user.gid,
+            groups=user.groups,
+            hostname=hostname or "brewline",
+            privileged=command.privileged,
+            init=command.init,
+        )
+        ready = Prepared(meta, active, namespace, inputs)
+        mounts = list(_mounts(session, container, ready, root, folder, held))
+        mounts += _network_files(session, folder, namespace, hosts, meta.hostname)
+        for mount in mounts:
+            ready.stubs += _stub(root, mount)
+        ready.meta = replace(meta, mounts=tuple(mounts))
+        _make_workdir(root, container, ready, user)
+    _redirect(container, command, ready)
+    return ready
+
+
+def _user(root: Root, container: Container, command: Exec) -> User:
+    try:
+        return find_user(root, container.user)
+    except UnknownUser as error:
+        raise ExecError(f"get user: {error}", command=list(command.args), exit_code=-1) from None
+
+
+def _environment(session: Session, container: Container, user: User) -> tuple[tuple[str, str], ...]:
+    env = dict(session.passed_on)
+    env["HOME"] = user.home
+    env.update(container.env)
+    env.update(container.volatile)
+    env.update((name, session.plaintext(secret)) for name, secret in container.secrets)
+    return tuple(env.items())
+
+
+def _make_workdir(root: Root, container: Container, ready: Prepared, user: User) -> None:
+    path = clean(container.workdir or "/")
+    found = container.mount_at(path)
+    if found is not None:
+        mount, below = found
+        if isinstance(mount, MountedDirectory) and not mount.read_only:
+            with Root(ready.writable[mount.target].merged) as tree:
+                inside = f"{mount.source.path}/{below}"
+                tree.make_dirs(inside, owner=(user.uid, user.gid))
+        return
+    root.make_dirs(path, owner=(user.uid, user.gid))
+
+
+def _redirect(container: Container, command: Exec, ready: Prepared) -> None:
+    """Read the file that is the command's input, and see to the files that take its output."""
+    if command.stdin:
+        ready.stdin = command.stdin.encode()
+    elif command.redirect_stdin:
+        tree, path = _files_at(container, ready, container.absolute(command.redirect_stdin))
+        with Root(tree) as root:
+            ready.stdin = root.read(path)
+    for stream in ("stdout", "stderr"):
+        name = getattr(command, f"redirect_{stream}")
+        if not name:
+            continue
+        target = container.absolute(name)
+        place = _files_at(container, ready, target)
+        try:
+            write_into(*place, b"")
+        except OSError as error:
+            why = os.strerror(error.errno or 0).lower()
+            said = f"open redirect {stream} file: open {target}: {why}"
+            raise ExecError(said, command=list(command.args), exit_code=-1) from None
+        ready.redirects.append((stream, *place))
+
+
+def _files_at(container: Container, ready: Prepared, target: str) -> tuple[str, str]:
+    """The mounted tree that holds `target`, which may be below a mount, and the path in it."""
+    found = container.mount_at(target)
+    if found is None:
+        return ready.rootfs.merged, target
+    mount, below = found
+    if not isinstance(mount, MountedDirectory) or mount.read_only:
+        raise EngineError(f"{target}: cannot redirect into this mount")
+    return ready.writable[mount.target].merged, clean(f"{mount.source.path}/{below}")
+
+
+def write_into(tree: str, path: str, data: bytes) -> None:
+    with Root(tree) as root:
+        fd = root.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+
+
+def _mounts(
+    session: Session,
+    container: Container,
+    ready: Prepared,
+    root: Root,
+    folder: Path,
+    held: ExitStack,
+) -> Iterator[Mount]:
+    # Outer mounts first, so that an inner one is not hidden.
+    for number, mount in enumerate(sorted(container.mounts, key=lambda m: len(m.target))):
+        match mount:
+            case MountedDirectory():
+                snapshot = ready.inputs.mounts[mount.target]
+                source = _mounted(session, snapshot, mount.target, mount.read_only, ready, held)
+                with Root(source) as tree:
+                    path = tree.real(mount.source.path)
+                yield Mount(target=mount.target, source=path, read_only=mount.read_only)
+            case MountedFile():
+                snapshot = ready.inputs.mounts[mount.target]
+                source = _mounted(session, snapshot, mount.target, False, ready, held)
+                with Root(source) as tree:
+                    yield Mount(target=mount.target, source=tree.real(mount.source.path))
+            case MountedCache():
+                path = str(_volume(session, mount, root))
+                yield Mount(target=mount.target, source=path)
+            case MountedTemp():
+                yield Mount(target=mount.target, size=mount.size)
+            case MountedSecret():
+                place = folder / f"secret-{number}"
+                place.touch(mode=0o600)
+                place.write_bytes(session.plaintext(mount.secret).encode())
+                os.chown(place, *_owner(root, mount.owner))
+                place.chmod(mount.mode)
+                yield Mount(target=mount.target, source=str(place))
+            case MountedSocket():
+                yield Mount(target=mount.target, source=mount.socket.path)
+
+
+def _owner(root: Root, owner: str) -> tuple[int, int]:
+    try:
+        return find_owner(root, owner) if owner else (0, 0)
+    except UnknownUser as error:
+        raise EngineError(f"failed to resolve ownership for {owner}: {error}") from None
+
+
+def _mounted(
+    session: Session,
+    snapshot: Snapshot,
+    target: str,
+    read_only: bool,
+    ready: Prepared,
+    held: ExitStack,
+) -> str:
+    if read_only:
+        return held.enter_context(session.snapshots.view(snapshot)).path
+    active = held.enter_context(session.snapshots.active(snapshot))
+    ready.writable[target] = active
+    return active.merged
+
+
+def _volume(session: Session, mount: MountedCache, root: Root) -> Path:
+    """The folder of a cache volume, made when it is used for the first time."""
+    path = session.store.volumes / digest(mount.volume.key)[:32] / "data"
+    if not path.exists():
+        with session.store.lock(f"volume {mount.volume.key}"):
+            draft = path.with_name("draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            draft.chmod(0o755)
+            if not path.exists():
+                draft.rename(path)
+    if mount.owner:
+        os.chown(path, *_owner(root, mount.owner))
+    return path
+
+
+@asynccontextmanager
+async def _locked_volumes(session: Session, container: Container) -> AsyncIterator[None]:
+    """Hold the volumes that one exec at a time may use; PRIVATE is recorded to wait as well."""
+    names = sorted(
+        mount.volume.key
+        for mount in container.mounts
+        if isinstance(mount, MountedCache) and mount.sharing != "SHARED"
+    )
+    with ExitStack() as held:
+        for name in dict.fromkeys(names):
+            path = session.store.volumes / f"{digest(name)[:32]}.lock"
+            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+            held.callback(os.close, fd)
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(0.02)
+        yield
+
+
+def _network_files(
+    session: Session,
+    folder: Path,
+    namespace: Namespace,
+    hosts: Sequence[tuple[str, str]],
+    hostname: str,
+) -> list[Mount]:
+    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines.append(f"{namespace.address}\t{hostname}")
+    lines += [f"{address}\t{name}" for address, name in hosts]
+    files = {
+        "/etc/hosts": "\n".join(lines) + "\n",
+        "/etc/resolv.conf": f"nameserver {session.network.nameserver}\n",
+    }
+    mounts = [*session.certificates]
+    for target, contents in files.items():
+        place = folder / target.rpartition("/")[2]
+        place.write_text(contents)
+        place.chmod(0o644)
+        mounts.append(Mount(target=target, source=str(place)))
+    return mounts
+
+
+def _stub(root: Root, mount: Mount) -> list[str]:
+    """Make what a mount needs to be mounted on; what was made, to be removed afterwards."""
+    if mount.target.startswith(("/dev/", "/proc/", "/sys/")) or root.exists(mount.target):
+        return []
+    is_file = mount.source is not None and not os.path.isdir(mount.source)
+    made = root.make_dirs(os.path.dirname(mount.target) if is_file else mount.target)
+    if is_file:
+        root.write(mount.target, b"", mode=0o644)
+        made.append(mount.target)
+    return made
