@@ -60,6 +60,7 @@ class Console:
                 self.line(f"{stage}: started")
             return
         self._running.pop(stage, None)
+        self._refresh()
         if result.reason == NOT_ASKED:
             return
         if result.status is Status.FAILED or not self._quiet:
