@@ -27,6 +27,8 @@ Say = Callable[[str], None]
 # Told to the process that takes over, so that a repair that does not help is not tried for ever.
 REPAIRED = "BREWLINE_ENVIRONMENT_REPAIRED"
 
+_OURS = ("ci", "engine")
+
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """The folder for what may be made again: `$XDG_CACHE_HOME` or `~/.cache`, below `brewline`."""
@@ -131,6 +133,8 @@ def repair(
     name: str, root: Path, error: ImportError, environ: Mapping[str, str], arguments: Sequence[str]
 ) -> NoReturn:
     """Start again after an import failed inside the environment; once, then say what is wrong."""
+    if (error.name or "").partition(".")[0] in _OURS:
+        raise error  # no environment can mend a fault of this program
     environment = Environment.of(name, root, environ)
     if environ.get(REPAIRED) or not environment.active:
         raise InfrastructureError(

@@ -52,7 +52,7 @@ def dispatch(options: Options, arguments: list[str]) -> int:
     try:
         act = command("engine_command" if options.command == "engine" else "workflow")
     except ImportError as error:
-        environment.repair("ci", ROOT, error, os.environ, arguments)
+        environment.repair("ci", ROOT, error, os.environ, arguments)  # does not return
         raise
     return act(options, ROOT)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci import installer
-from ci.environment import Environment, cache_folder
+from ci.environment import REPAIRED, Environment, cache_folder, repair
 from ci.errors import InfrastructureError
 from tests.ci import ROOT
 
@@ -211,3 +211,31 @@ def test_an_installers_output_is_explained(output: str, cause: str) -> None:
 def test_the_cache_folder_follows_the_desktop_rules() -> None:
     assert cache_folder({"XDG_CACHE_HOME": "/elsewhere"}) == Path("/elsewhere/brewline")
     assert cache_folder({}) == Path.home() / ".cache" / "brewline"
+
+
+def test_a_module_that_is_gone_starts_the_making_again_once(
+    tree: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, _ = made(tree, environ)
+    monkeypatch.setattr(sys, "prefix", str(environment.folder))
+    called: list[tuple[str, list[str], Mapping[str, str]]] = []
+
+    def become(path: str, arguments: list[str], variables: Mapping[str, str]) -> None:
+        called.append((path, arguments, variables))
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execve", become)
+    gone = ModuleNotFoundError("No module named 'rich.live'", name="rich.live")
+    with pytest.raises(SystemExit):
+        repair("ci", tree, gone, environ, ["all"])
+    path, arguments, variables = called[0]
+    assert not environment.is_whole()
+    assert not Path(path).is_relative_to(environment.folder)
+    assert arguments[1:] == [str(tree / "ci" / "main.py"), "all"]
+    with pytest.raises(InfrastructureError, match="even after a repair"):
+        repair("ci", tree, gone, variables, ["all"])
+
+
+def test_a_fault_of_the_program_itself_is_not_repaired(tree: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(ImportError, match="cannot import name"):
+        repair("ci", tree, ImportError("cannot import name 'x'", name="ci.graph"), environ, [])
