@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci import installer
-from ci.environment import REPAIRED, Environment, cache_folder, repair
+from ci.environment import Environment, cache_folder, repair
 from ci.errors import InfrastructureError
 from tests.ci import ROOT
 
@@ -27,7 +27,17 @@ environment.make(lambda line: print(line, flush=True), os.environ)
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    """A cache folder of the test's own, and a uv that has nothing to do and does it at once."""
+    uv = tmp_path / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text("#!/bin/sh\n")
+    uv.chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 @pytest.fixture
@@ -137,6 +147,7 @@ def test_two_that_start_at_once_make_it_once(tree: Path, environ: dict[str, str]
 
 def test_a_failed_install_leaves_nothing_half_made(tree: Path, environ: dict[str, str]) -> None:
     (tree / "requirements" / "ci.txt").write_text("brewline-has-no-hash==1.0\n")
+    environ["PATH"] = os.environ["PATH"]
     with pytest.raises(InfrastructureError, match="Cannot install ci.txt"):
         made(tree, environ)
     assert not Environment.of("ci", tree, environ).folder.exists()
@@ -152,8 +163,7 @@ def test_an_index_that_does_not_answer_is_one_clear_message(
     nowhere = "http://127.0.0.1:9/simple"
     environ |= {"UV_DEFAULT_INDEX": nowhere, "UV_HTTP_RETRIES": "0", "UV_NO_CACHE": "1"}
     environ |= {"PIP_INDEX_URL": nowhere, "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
-    if not with_uv:
-        environ["PATH"] = str(tmp_path)
+    environ["PATH"] = os.environ["PATH"] if with_uv else str(tmp_path)
     with pytest.raises(InfrastructureError, match="package index does not answer"):
         made(tree, environ)
     assert not Environment.of("ci", tree, environ).folder.exists()
