@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -66,9 +67,10 @@ def integration(tree: Path, csv: Path | None = None) -> Ran:
 
 
 def write_csv(path: Path, count: int) -> None:
-    """A CSV of so many breweries, in the columns of the real one."""
+    """A CSV of so many breweries, in the columns of the real one, that no run has seen."""
+    batch = secrets.token_hex(4)
     rows = [
-        f"id-{n},Brewery {n},micro,Street {n},,,Portland,Oregon,97201,United States,,,,"
+        f"id-{n},Brewery {batch} {n},micro,Street {n},,,Portland,Oregon,97201,United States,,,,"
         for n in range(count)
     ]
     head = (
