@@ -39,7 +39,8 @@ def timed(copy: Path, env: dict[str, str]) -> tuple[float, dict[str, object]]:
 def change_a_line(copy: Path, text: str) -> None:
     """Change the data product as a developer would, without changing what it does."""
     module = copy / "pipeline/gold.py"
-    module.write_text(module.read_text() + f"# {text}\n")
+    first = "from __future__"
+    module.write_text(module.read_text().replace(first, f"# {text}\n{first}", 1))
 
 
 def stages(report: dict[str, object]) -> str:
