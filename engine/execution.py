@@ -7,9 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
-from contextlib import (
-    suppress,
-)
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,10 +25,10 @@ from engine.model import (
     MountedTemp,
     Ran,
 )
+from engine.preparation import Exec, Inputs, Prepared, inputs_of, prepared, write_into
 from engine.root import Root
 from engine.snapshot import Active, Snapshot
 from engine.store import digest
-from engine.preparation import Exec, Inputs, Prepared, prepared, write_into
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -61,7 +59,7 @@ def with_exec(session: Session, container: Container, command: Exec) -> Containe
 
 
 async def _run(session: Session, container: Container, command: Exec) -> Ran:
-    inputs = await _inputs(session, container)
+    inputs = await inputs_of(container)
     key = await _key(session, container, command, inputs)
     kept = session.store.recall(key)
     if kept is not None and _as_expected(command.expect, kept["exit_code"]):
@@ -71,7 +69,7 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
     output = Output(session.secret_values(container))
     async with session.services.bound(container.services) as hosts:
         async with prepared(session, container, inputs, command, hosts) as ready:
-            code = await session.execute(ready, output, command)
+            code = await session.execute(ready, output)
             if not _as_expected(command.expect, code):
                 raise ExecError(
                     f"exit code: {code}",
@@ -88,16 +86,6 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
 
 def _as_expected(expect: str, code: int) -> bool:
     return expect == "ANY" or (code == 0) == (expect == "SUCCESS")
-
-
-async def _inputs(session: Session, container: Container) -> Inputs:
-    sources = {
-        mount.target: mount.source.snapshot
-        for mount in container.mounts
-        if isinstance(mount, (MountedDirectory, MountedFile))
-    }
-    found = await asyncio.gather(container.rootfs.get(), *(s.get() for s in sources.values()))
-    return Inputs(found[0], dict(zip(sources, found[1:], strict=True)))
 
 
 async def _key(session: Session, container: Container, command: Exec, inputs: Inputs) -> str:

@@ -7,11 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import (
-    AsyncExitStack,
-    ExitStack,
-    asynccontextmanager,
-)
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +54,17 @@ class Inputs:
 
     rootfs: Snapshot
     mounts: dict[str, Snapshot]
+
+
+async def inputs_of(container: Container) -> Inputs:
+    """The snapshots of a container, worked out side by side."""
+    sources = {
+        mount.target: mount.source.snapshot
+        for mount in container.mounts
+        if isinstance(mount, (MountedDirectory, MountedFile))
+    }
+    found = await asyncio.gather(container.rootfs.get(), *(s.get() for s in sources.values()))
+    return Inputs(found[0], dict(zip(sources, found[1:], strict=True)))
 
 
 @dataclass(slots=True)

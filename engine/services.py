@@ -18,13 +18,11 @@ from engine.lazy import Lazy, ended
 from engine.model import (
     ContainerService,
     HostService,
-    MountedDirectory,
-    MountedFile,
     PortForward,
     Service,
     Tunnel,
 )
-from engine.preparation import Exec, Inputs, prepared
+from engine.preparation import Exec, inputs_of, prepared
 from engine.store import digest
 
 if TYPE_CHECKING:
@@ -82,7 +80,7 @@ class Services:
                 forwards = [[p.backend, p.frontend] for p in service.ports]
                 return digest("tunnel", await self.key(service.service), forwards, service.native)
         container = service.container
-        inputs = await self._inputs(service)
+        inputs = await inputs_of(container)
         bound = [[alias, await self.key(other)] for alias, other in container.services]
         return digest(
             "service",
@@ -91,15 +89,6 @@ class Services:
             *([(n, s.key) for n, s in container.secrets], bound, service.privileged),
             [(p.port, p.protocol) for p in container.ports],
         )
-
-    async def _inputs(self, service: ContainerService) -> Inputs:
-        container = service.container
-        mounts = {
-            mount.target: await mount.source.snapshot.get()
-            for mount in container.mounts
-            if isinstance(mount, (MountedDirectory, MountedFile))
-        }
-        return Inputs(await container.rootfs.get(), mounts)
 
     async def hostname(self, service: Service) -> str:
         """The name under which other containers reach the service."""
@@ -221,9 +210,9 @@ class Services:
         command = Exec(args=service.args, privileged=service.privileged, init=service.init)
         output = Output(session.secret_values(container), limit=_TAIL)
         async with self.bound(container.services) as hosts:
-            inputs = await self._inputs(service)
+            inputs = await inputs_of(container)
             async with prepared(session, container, inputs, command, hosts, name) as ready:
-                run = asyncio.create_task(session.execute(ready, output, command))
+                run = asyncio.create_task(session.execute(ready, output))
                 try:
                     address = ready.namespace.address
                     await self._wait_for_ports(service, address, run, output)

@@ -23,7 +23,7 @@ from engine.images import Images
 from engine.lazy import ended
 from engine.model import Container, MountedSecret, Secret
 from engine.network import Network
-from engine.preparation import Exec, Prepared
+from engine.preparation import Prepared
 from engine.services import Services
 from engine.settings import Settings
 from engine.snapshot import Snapshot, Snapshots
@@ -71,7 +71,7 @@ class Session:
         path.mkdir(mode=0o700)
         return path
 
-    async def execute(self, ready: Prepared, output: Output, command: Exec) -> int:
+    async def execute(self, ready: Prepared, output: Output) -> int:
         """Run a prepared container to its end and return the exit code."""
         return await self._crun.run(
             ready.meta, ready.rootfs.merged, ready.namespace, output, stdin=ready.stdin

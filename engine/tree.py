@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,6 @@ from engine.root import Entry, Root, clean
 from engine.snapshot import Snapshot, Snapshots
 
 _DIGEST_XATTR = "trusted.brewline.sha256"
-
-Keep = Callable[[Entry], bool]
-"""Whether an entry of a tree is taken."""
 
 
 def file_digest(path: Path) -> str:
