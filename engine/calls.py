@@ -18,17 +18,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from graphql import (
-    GraphQLField,
-    GraphQLObjectType,
-    GraphQLOutputType,
-    GraphQLSchema,
-    get_named_type,
-    get_nullable_type,
-)
-
 from engine.errors import EngineError, RefusedField
 from engine.lazy import Lazy
+from engine.typesystem import Field, ObjectType, TypeSystem, named
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -65,16 +57,16 @@ class Call:
 
     id: str
     receiver: Call | None
-    kind: GraphQLOutputType
+    kind: str
     value: Lazy[Any]
 
 
 class Calls:
     """The calls of a session."""
 
-    def __init__(self, session: Session, schema: GraphQLSchema) -> None:
+    def __init__(self, session: Session, types: TypeSystem) -> None:
         self._session = session
-        self._schema = schema
+        self.types = types
         self._known: dict[str, Call] = {}
         self._seal = secrets.token_bytes(32)
 
@@ -83,7 +75,7 @@ class Calls:
         receiver: Call | None,
         type_name: str,
         name: str,
-        definition: GraphQLField,
+        definition: Field,
         arguments: dict[str, Any],
     ) -> Call:
         """The call of a field, the same one for an equal receiver and equal arguments.
@@ -113,7 +105,7 @@ class Calls:
             return await resolver(self._session, held, **values)
 
         made = Call(call_id, receiver, definition.type, Lazy(evaluate))
-        if isinstance(get_named_type(definition.type), GraphQLObjectType):
+        if self.types.has_fields(definition.type):
             self._known[call_id] = made
         return made
 
@@ -130,33 +122,31 @@ class Calls:
 
     async def items(self, call: Call) -> list[Call]:
         """The objects of a list, each as a call of its own."""
-        named = get_named_type(call.kind)
-        values = await self.evaluate(call)
+        kind = named(call.kind)
         made = []
-        assert isinstance(named, GraphQLObjectType)
-        for number, value in enumerate(values):
-            item = Call(f"{call.id}.{number}", None, named, Lazy.of(value))
+        for number, value in enumerate(await self.evaluate(call)):
+            item = Call(f"{call.id}.{number}", None, kind, Lazy.of(value))
             made.append(self._known.setdefault(item.id, item))
         return made
 
-    def type_of(self, call: Call) -> GraphQLObjectType:
+    def type_of(self, call: Call) -> ObjectType:
         """The object type that a call returns."""
-        named = get_named_type(call.kind)
-        if not isinstance(named, GraphQLObjectType):
-            raise EngineError(f"{named.name} has no type of its own here")
-        return named
+        kind = named(call.kind)
+        if kind in self.types.interfaces:
+            raise EngineError(f"{kind} has no type of its own here")
+        return self.types.object(kind)
 
     def report(self, error: BaseException) -> None:
         """Say on standard error that this engine has a bug; no query, it may hold a secret."""
         lines = traceback.format_exception(error)
         print("".join(lines), file=sys.stderr, flush=True)
 
-    def _loaded(self, definition: GraphQLField, text: str) -> Call:
+    def _loaded(self, definition: Field, text: str) -> Call:
         """The object of an ID, which must be of the type that the field returns."""
         known = self._by_id(text)
-        wanted, found = get_named_type(definition.type), get_named_type(known.kind)
-        if isinstance(wanted, GraphQLObjectType) and wanted.name != found.name:
-            raise EngineError(f"expected an ID of type {wanted.name}, got one of {found.name}")
+        wanted, found = named(definition.type), named(known.kind)
+        if wanted not in self.types.interfaces and wanted != found:
+            raise EngineError(f"expected an ID of type {wanted}, got one of {found}")
         return known
 
     def _by_id(self, text: str) -> Call:
@@ -165,8 +155,8 @@ class Calls:
             raise EngineError(f"unknown ID {text[:80]!r}: it is not one of this session")
         return known
 
-    async def _argument(self, definition: GraphQLField, key: str, value: Any) -> Any:
-        if value is None or get_named_type(definition.args[key].type).name != "ID":
+    async def _argument(self, definition: Field, key: str, value: Any) -> Any:
+        if value is None or named(definition.arguments[key].type) != "ID":
             return value
         if isinstance(value, list):
             return [await self.evaluate(self._by_id(v)) for v in value]
@@ -176,7 +166,7 @@ class Calls:
         self,
         receiver: Call | None,
         name: str,
-        kind: GraphQLOutputType,
+        kind: str,
         arguments: dict[str, Any],
     ) -> str:
         # Asked not to remember, a host folder is another call each time.
@@ -185,7 +175,7 @@ class Calls:
         recipe = json.dumps(made_by, sort_keys=True)
         # Keyed, because the plaintext of a secret is an argument and an ID must not tell it.
         digest = hmac.new(self._seal, recipe.encode(), hashlib.sha256).hexdigest()
-        return f"{get_named_type(get_nullable_type(kind)).name}@{digest[:40]}"
+        return f"{named(kind)}@{digest[:40]}"
 
 
 @cache

@@ -7,32 +7,10 @@ import errno
 from dataclasses import dataclass
 from typing import Any
 
-import graphql
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    GraphQLEnumType,
-    GraphQLInterfaceType,
-    GraphQLObjectType,
-    GraphQLSchema,
-    InlineFragmentNode,
-    OperationDefinitionNode,
-    SelectionSetNode,
-    get_named_type,
-    is_list_type,
-)
-from graphql.execution.values import get_argument_values
-from graphql.language import parser as graphql_parser
-
 from engine.calls import Call, Calls
+from engine.document import Fragment, Selection, Selections, parse
 from engine.errors import EngineError
-
-# The SDK nests one level for each call of a chain; graphql-core stops at 200, and Python after
-# some hundred calls, of which the parser makes up to ten for each level.
-_DEEPEST = 10_000
-graphql_parser.MAX_NESTING_DEPTH = _DEEPEST
-RECURSION_LIMIT = 12 * _DEEPEST
-"""What a process that answers queries sets: it is the whole process's, so no import does."""
+from engine.typesystem import ObjectType, is_list, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +21,15 @@ class Failure(Exception):
     path: list[str]
 
 
-async def answer(calls: Calls, schema: GraphQLSchema, text: str) -> dict[str, Any]:
+async def answer(calls: Calls, text: str) -> dict[str, Any]:
     """The GraphQL response to a query, errors included."""
     try:
-        document = graphql.parse(text, no_location=True)
-        operation = _operation(document)
-        query = schema.query_type
-        assert query is not None
-        data = await _select(calls, schema, query, None, operation.selection_set, [])
+        data = await _select(calls, calls.types.object("Query"), None, parse(text), [])
     except Failure as failure:
         return {"data": None, "errors": [_formatted(failure.error, failure.path)]}
-    except (graphql.GraphQLError, EngineError, RecursionError) as error:
+    except (EngineError, RecursionError) as error:
         return {"data": None, "errors": [_formatted(error, [])]}
     return {"data": data}
-
-
-def _operation(document: DocumentNode) -> OperationDefinitionNode:
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            return definition
-    raise EngineError("the query holds no operation")
 
 
 def _formatted(error: BaseException, path: list[str]) -> dict[str, Any]:
@@ -75,10 +42,9 @@ def _formatted(error: BaseException, path: list[str]) -> dict[str, Any]:
 
 async def _select(
     calls: Calls,
-    schema: GraphQLSchema,
-    kind: GraphQLObjectType,
+    kind: ObjectType,
     receiver: Call | None,
-    selections: SelectionSetNode,
+    selections: list[Selections],
     path: list[str],
 ) -> dict[str, Any]:
     """The answers to `selections` of an object of type `kind`.
@@ -89,113 +55,86 @@ async def _select(
     outer: dict[str, Any] = {}
     inner = outer
     while True:
-        fields = _fields(schema, kind, selections)
+        fields = _fields(kind, selections)
         if len(fields) != 1:
             answers = await asyncio.gather(
-                *(_field(calls, schema, k, receiver, f, path) for k, f in fields)
+                *(_field(calls, kind, receiver, f, path) for f in fields)
             )
-            for (_, field), value in zip(fields, answers, strict=True):
-                inner[_key(field)] = value
+            for field, value in zip(fields, answers, strict=True):
+                inner[field.key] = value
             return outer
-        kind, field = fields[0]
-        if field.name.value in ("id", "__typename"):
-            inner[_key(field)] = await _field(calls, schema, kind, receiver, field, path)
+        field = fields[0]
+        if field.name in ("id", "__typename"):
+            inner[field.key] = await _field(calls, kind, receiver, field, path)
             return outer
-        call = _call(calls, schema, kind, receiver, field, path)
-        named = get_named_type(call.kind)
-        if not isinstance(named, (GraphQLObjectType, GraphQLInterfaceType)) or is_list_type(
-            getattr(call.kind, "of_type", call.kind)
-        ):
-            inner[_key(field)] = await _field(calls, schema, kind, receiver, field, path)
+        call = _call(calls, kind, receiver, field, path)
+        if is_list(call.kind) or not calls.types.has_fields(call.kind):
+            inner[field.key] = await _field(calls, kind, receiver, field, path)
             return outer
-        path = [*path, _key(field)]
-        if field.selection_set is None:
-            raise Failure(EngineError(f"field {field.name.value!r} needs a selection"), path)
+        path = [*path, field.key]
+        if field.selections is None:
+            raise Failure(EngineError(f"field {field.name!r} needs a selection"), path)
         child: dict[str, Any] = {}
-        inner[_key(field)] = child
-        inner, receiver, selections = child, call, field.selection_set
-        kind = _concrete(calls, named, call, path)
+        inner[field.key] = child
+        inner, receiver, selections = child, call, field.selections
+        kind = _object_type(calls, call, path)
 
 
-def _concrete(
-    calls: Calls, named: GraphQLObjectType | GraphQLInterfaceType, call: Call, path: list[str]
-) -> GraphQLObjectType:
-    if isinstance(named, GraphQLObjectType):
-        return named
+def _object_type(calls: Calls, call: Call, path: list[str]) -> ObjectType:
     try:
         return calls.type_of(call)
     except EngineError as error:
         raise Failure(error, path) from None
 
 
-def _key(field: FieldNode) -> str:
-    return field.alias.value if field.alias else field.name.value
-
-
-def _fields(
-    schema: GraphQLSchema, kind: GraphQLObjectType, selections: SelectionSetNode
-) -> list[tuple[GraphQLObjectType, FieldNode]]:
-    found: list[tuple[GraphQLObjectType, FieldNode]] = []
-    for selection in selections.selections:
-        if isinstance(selection, FieldNode):
-            found.append((kind, selection))
-        elif isinstance(selection, InlineFragmentNode):
-            wanted = selection.type_condition.name.value if selection.type_condition else kind.name
-            interfaces = {i.name for i in kind.interfaces}
-            if wanted != kind.name and wanted not in interfaces:
+def _fields(kind: ObjectType, selections: list[Selections]) -> list[Selection]:
+    found: list[Selection] = []
+    for selection in selections:
+        if isinstance(selection, Fragment):
+            wanted = selection.type
+            if wanted != kind.name and wanted not in kind.interfaces:
                 raise EngineError(f"expected an ID of type {wanted}, got one of type {kind.name}")
-            found += _fields(schema, kind, selection.selection_set)
+            found += _fields(kind, selection.selections)
         else:
-            raise EngineError("fragment spreads are not supported")
+            found.append(selection)
     return found
 
 
 def _call(
-    calls: Calls,
-    schema: GraphQLSchema,
-    kind: GraphQLObjectType,
-    receiver: Call | None,
-    field: FieldNode,
-    path: list[str],
+    calls: Calls, kind: ObjectType, receiver: Call | None, field: Selection, path: list[str]
 ) -> Call:
-    name = field.name.value
-    definition = kind.fields.get(name)
+    definition = kind.fields.get(field.name)
     if definition is None:
-        raise Failure(
-            EngineError(f"Cannot query field {name!r} on type {kind.name!r}."), [*path, _key(field)]
-        )
+        said = f"Cannot query field {field.name!r} on type {kind.name!r}."
+        raise Failure(EngineError(said), [*path, field.key])
     try:
-        arguments = get_argument_values(definition, field)
-        return calls.call(receiver, kind.name, name, definition, arguments)
-    except (graphql.GraphQLError, EngineError) as error:
-        raise Failure(error, [*path, _key(field)]) from None
+        arguments = calls.types.arguments(
+            definition.arguments, field.arguments, f"{kind.name}.{field.name}"
+        )
+        return calls.call(receiver, kind.name, field.name, definition, arguments)
+    except EngineError as error:
+        raise Failure(error, [*path, field.key]) from None
 
 
 async def _field(
-    calls: Calls,
-    schema: GraphQLSchema,
-    kind: GraphQLObjectType,
-    receiver: Call | None,
-    field: FieldNode,
-    path: list[str],
+    calls: Calls, kind: ObjectType, receiver: Call | None, field: Selection, path: list[str]
 ) -> Any:
-    path = [*path, _key(field)]
-    name = field.name.value
-    if name == "__typename":
+    path = [*path, field.key]
+    if field.name == "__typename":
         return kind.name
-    if name == "id" and receiver is not None:
+    if field.name == "id" and receiver is not None:
         return receiver.id
-    call = _call(calls, schema, kind, receiver, field, path[:-1])
-    named = get_named_type(call.kind)
+    call = _call(calls, kind, receiver, field, path[:-1])
     try:
-        if not isinstance(named, (GraphQLObjectType, GraphQLInterfaceType)):
+        if not calls.types.has_fields(call.kind):
             value = await calls.evaluate(call)
             # `sync`, `start` and `stop` answer with the object that they were asked of.
-            return receiver.id if named.name == "ID" and receiver else _leaf(named, value)
-        if not is_list_type(getattr(call.kind, "of_type", call.kind)):
-            assert field.selection_set is not None
-            concrete = _concrete(calls, named, call, path)
-            return await _select(calls, schema, concrete, call, field.selection_set, path)
+            return receiver.id if named(call.kind) == "ID" and receiver else value
+        if field.selections is None:
+            raise EngineError(f"field {field.name!r} needs a selection")
+        if not is_list(call.kind):
+            concrete = _object_type(calls, call, path)
+            return await _select(calls, concrete, call, field.selections, path)
         items = await calls.items(call)
     except Failure:
         raise
@@ -203,16 +142,7 @@ async def _field(
         if not isinstance(error, (EngineError, OSError)):
             calls.report(error)
         raise Failure(error, path) from None
-    assert field.selection_set is not None and isinstance(named, GraphQLObjectType)
     return [
-        await _select(calls, schema, named, item, field.selection_set, [*path, str(n)])
+        await _select(calls, calls.type_of(item), item, field.selections, [*path, str(n)])
         for n, item in enumerate(items)
     ]
-
-
-def _leaf(named: Any, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_leaf(named, v) for v in value]
-    if isinstance(named, GraphQLEnumType) and value is not None:
-        return str(value)
-    return value

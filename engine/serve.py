@@ -22,9 +22,8 @@ from engine.settings import Settings
 from engine.store import Store
 
 if TYPE_CHECKING:
-    from graphql import GraphQLSchema
-
     from engine.session import Session
+    from engine.typesystem import TypeSystem
 
 RUN_FOLDER = Path("/run/brewline")
 
@@ -65,12 +64,12 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
     sessions: list[Session] = []
 
     async def answer() -> Answer:
-        query, graphql_schema = await asyncio.to_thread(_slow_imports, store)
+        query, types = await asyncio.to_thread(_slow_imports, store)
         from engine.session import Session
 
-        session = Session(settings, store, RUN_FOLDER, graphql_schema)
+        session = Session(settings, store, RUN_FOLDER, types)
         sessions.append(session)
-        return functools.partial(query.answer, session.calls, graphql_schema)
+        return functools.partial(query.answer, session.calls)
 
     introspection = Lazy(lambda: asyncio.to_thread(schema.introspection, store.path))
     ready = Lazy(answer)
@@ -88,11 +87,12 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
         store.close()
 
 
-def _slow_imports(store: Store) -> tuple[ModuleType, GraphQLSchema]:
+def _slow_imports(store: Store) -> tuple[ModuleType, TypeSystem]:
     from engine import api, query
+    from engine.document import RECURSION_LIMIT
 
     api.load()
-    sys.setrecursionlimit(query.RECURSION_LIMIT)
+    sys.setrecursionlimit(RECURSION_LIMIT)
     return query, schema.load(store.path)
 
 

@@ -11,8 +11,6 @@ import shlex
 import time
 from pathlib import Path
 
-from graphql import GraphQLSchema
-
 from engine import certificates
 from engine.calls import Calls
 from engine.errors import EngineError
@@ -28,6 +26,7 @@ from engine.services import Services
 from engine.settings import Settings
 from engine.snapshot import Snapshot, Snapshots
 from engine.store import Store
+from engine.typesystem import TypeSystem
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -41,7 +40,7 @@ class Session:
     """A session, from the client's connection to its end."""
 
     def __init__(
-        self, settings: Settings, store: Store, run_folder: Path, schema: GraphQLSchema
+        self, settings: Settings, store: Store, run_folder: Path, types: TypeSystem
     ) -> None:
         self.settings = settings
         self.store = store
@@ -49,7 +48,7 @@ class Session:
         self.network = Network()
         self.services = Services(self)
         self.images = Images(self)
-        self.calls = Calls(self, schema)
+        self.calls = Calls(self, types)
         self.platform = default_platform()
         self.passed_on, self.certificates = certificates.passed_on(os.environ)
         self._crun = Crun(run_folder)

@@ -10,17 +10,19 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from graphql import build_schema
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import calls as calls_module
+from engine import schema
 from engine.calls import Calls
 from engine.errors import EngineError, ExecError
-from engine.query import RECURSION_LIMIT, answer
+from engine.document import RECURSION_LIMIT
+from engine.query import answer
 from engine.session import Session
+from engine.typesystem import TypeSystem
 
-SCHEMA = build_schema("""
+TYPES = TypeSystem.from_json(schema.table("""
     interface Node { id: ID! }
     type Query { node(id: ID!): Node!  number(start: Int = 0): Number!  word: Word! }
     type Number implements Node {
@@ -29,7 +31,7 @@ SCHEMA = build_schema("""
         several: [Number!]!  nothing: String  sync: ID!
     }
     type Word implements Node { id: ID!  text: String! }
-    """)
+    """))
 
 
 class Fake:
@@ -100,19 +102,19 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 @pytest.fixture
 def calls(fake: Fake) -> Calls:
-    return Calls(cast(Session, SimpleNamespace()), SCHEMA)
+    return Calls(cast(Session, SimpleNamespace()), TYPES)
 
 
 async def data(calls: Calls, query: str) -> Any:
     """The data of an answer without errors."""
-    got = await answer(calls, SCHEMA, query)
+    got = await answer(calls, query)
     assert "errors" not in got, got
     return got["data"]
 
 
 async def error(calls: Calls, query: str) -> dict[str, Any]:
     """The one error of an answer."""
-    got = await answer(calls, SCHEMA, query)
+    got = await answer(calls, query)
     assert got["data"] is None
     [found] = got["errors"]
     assert set(found) == {"message", "locations", "path", "extensions"}
@@ -253,14 +255,14 @@ async def test_id_of_another_type_is_refused(calls: Calls) -> None:
 
 
 async def test_ids_of_another_session_are_refused(calls: Calls, fake: Fake) -> None:
-    other = Calls(cast(Session, SimpleNamespace()), SCHEMA)
+    other = Calls(cast(Session, SimpleNamespace()), TYPES)
     foreign = (await data(other, "{number{id}}"))["number"]["id"]
     found = await error(calls, f'{{node(id: "{foreign}"){{id}}}}')
     assert "not one of this session" in found["message"]
 
 
 async def test_ids_do_not_tell_the_arguments(calls: Calls, fake: Fake) -> None:
-    other = Calls(cast(Session, SimpleNamespace()), SCHEMA)
+    other = Calls(cast(Session, SimpleNamespace()), TYPES)
     query = "{number(start: 12345){id}}"
     one, two = await data(calls, query), await data(other, query)
     assert "12345" not in one["number"]["id"]
@@ -269,6 +271,6 @@ async def test_ids_do_not_tell_the_arguments(calls: Calls, fake: Fake) -> None:
 
 @given(st.text(alphabet='{}()[]:"\\ $!.@#nuberadvl0\n', max_size=40))
 def test_no_text_makes_the_query_layer_fail(text: str) -> None:
-    calls = Calls(cast(Session, SimpleNamespace()), SCHEMA)
-    got = asyncio.run(answer(calls, SCHEMA, text))
+    calls = Calls(cast(Session, SimpleNamespace()), TYPES)
+    got = asyncio.run(answer(calls, text))
     assert set(got) in ({"data"}, {"data", "errors"})
