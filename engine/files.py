@@ -177,7 +177,9 @@ def _copied_directory(
     with snapshots.view(origin) as root:
         check_directory(root, inside)
         contents = directory_key(snapshots, root, origin, inside, what.selection)
-        key = digest("copy", base.key, path, contents, what.how.owner, what.how.mode)
+        how = what.how
+        way = ["owned way"] if how.way else []
+        key = digest("copy", base.key, path, contents, how.owner, how.mode, *way)
         known = snapshots.recall(key)
         if known is not None:
             return known
@@ -185,15 +187,15 @@ def _copied_directory(
         source = clean(root.real(inside).removeprefix(root.path))
 
         def fill(copy: Copy, existed: bool) -> None:
-            place = copy.directories(path)
+            place = copy.directories(path, how.way)
             if not existed:
-                copy.entry(root, Entry("", top), source, place, what.how)
+                copy.entry(root, Entry("", top), source, place, how)
             folders = []
             for entry in what.selection.of(root, inside):
                 at = place / entry.path
                 if not at.parent.is_dir():
                     copy.directories(f"{path}/{os.path.dirname(entry.path)}")
-                copy.entry(root, entry, f"{source}/{entry.path}", at, what.how)
+                copy.entry(root, entry, f"{source}/{entry.path}", at, how)
                 if entry.is_dir:
                     folders.append((at, entry.status))
             # Writing into a directory moves its time: set it again, the innermost first.
@@ -227,7 +229,8 @@ def _copied_file(
     with snapshots.view(origin) as root:
         check_file(root, source.path)
         contents = file_key(root, origin, source.path)
-        key = digest("copy file", base.key, path, name, contents, how.owner, how.mode)
+        way = ["owned way"] if how.way else []
+        key = digest("copy file", base.key, path, name, contents, how.owner, how.mode, *way)
         known = snapshots.recall(key)
         if known is not None:
             return known
@@ -240,7 +243,7 @@ def _copied_file(
         target = f"{path}/{name}" if folder else path
 
         def fill(copy: Copy, existed: bool) -> None:
-            place = copy.place(target)
+            place = copy.place(target, how.way)
             copy.entry(root, entry, inside, place, how)
 
         return _layered(snapshots, base, target, origin, key, fill)

@@ -80,6 +80,20 @@ async def ended(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
+async def together(*work: Awaitable[T]) -> list[T]:
+    """The results of work that is done side by side; the first failure gives up the rest."""
+
+    async def one(each: Awaitable[T]) -> T:
+        return await each
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(each)) for each in work]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
 async def finished(work: Awaitable[T]) -> T:
     """The result of work that is not to be left half done: a cancelled wait goes on to its end."""
     task = asyncio.ensure_future(work)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.permissions import applied
 from engine.root import Entry, Root, clean
 from engine.snapshot import Snapshot, Snapshots
 
@@ -74,15 +75,25 @@ def _contents(path: Path, status: os.stat_result) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What a copy changes: owner (user and group id) and mode; None leaves as it is."""
+    """What a copy changes: owner (user and group id) and mode; None leaves as it is.
+
+    A mode that is a text is symbolic, as in chmod(1). With `owned_way` the directories that are
+    made to hold the copy get the owner too.
+    """
 
     owner: tuple[int, int] | None = None
-    mode: int | None = None
+    mode: int | str | None = None
+    owned_way: bool = False
 
     @property
     def none(self) -> bool:
         """Whether nothing is changed, so that files may be shared."""
         return self.owner is None and self.mode is None
+
+    @property
+    def way(self) -> tuple[int, int] | None:
+        """The owner of directories made on the way, where it is not root."""
+        return self.owner if self.owned_way else None
 
 
 class Copy:
@@ -98,7 +109,7 @@ class Copy:
         self._below = below
         self._upper = upper
 
-    def directories(self, path: str) -> Path:
+    def directories(self, path: str, owner: tuple[int, int] | None = None) -> Path:
         """The place of directory `path` in the new layer, made with those above it.
 
         Links in `path` are followed in the file system below; what is there keeps its attributes.
@@ -109,17 +120,19 @@ class Copy:
             place = self._upper / current.lstrip("/")
             if place.is_dir():
                 continue
-            self.directories(os.path.dirname(current))
+            self.directories(os.path.dirname(current), owner)
             place.unlink(missing_ok=True)
             place.mkdir(mode=0o755)
             if self._below.exists(current):
                 _apply_status(place, self._below.stat(current))
+            elif owner is not None:
+                os.chown(place, *owner)
         return self._upper / current.lstrip("/")
 
-    def place(self, path: str) -> Path:
+    def place(self, path: str, owner: tuple[int, int] | None = None) -> Path:
         """The place of a file `path` in the new layer, with the directories above it made."""
         folder, name = os.path.split(clean(path))
-        return self.directories(folder) / name
+        return self.directories(folder, owner) / name
 
     def _resolved(self, path: str) -> str:
         """`path` with a link as its last part followed, in the file system below."""
@@ -200,4 +213,5 @@ def _apply(place: Path, status: os.stat_result, how: Attributes) -> None:
         if how.mode is None and not stat.S_ISLNK(status.st_mode):
             os.chmod(place, stat.S_IMODE(status.st_mode))  # chown clears set-id bits
     if how.mode is not None and not stat.S_ISLNK(status.st_mode):
-        os.chmod(place, how.mode)
+        mode = applied(how.mode, status.st_mode) if isinstance(how.mode, str) else how.mode
+        os.chmod(place, mode)
