@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -40,6 +41,7 @@ def _keep(workdir: Path) -> int:
     first of them is gone, by `kill -9` too, the kernel removes the rest.
     """
     from engine.requirements import missing
+    from engine.terminal import remember_client
 
     if os.geteuid() != 0:
         print("the embedded engine needs root: run it with sudo", file=sys.stderr)
@@ -50,6 +52,10 @@ def _keep(workdir: Path) -> int:
             file=sys.stderr,
         )
         return 3
+    remember_client(os.environ)
+    # An init makes its child the foreground of the terminal that controls it: not of the user's.
+    with suppress(PermissionError):  # a launcher has done so already
+        os.setsid()
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
     # An init reaps what containers leave, and hands the engine's exit status on.
     command += ["catatonit", "--", sys.executable, "-m", "engine", "serve"]

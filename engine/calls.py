@@ -100,6 +100,7 @@ class Calls:
             values = {
                 _snake(key): await self._argument(definition, key, value)
                 for key, value in arguments.items()
+                if (type_name, name, key) not in REFUSED_ARGUMENTS
             }
             held = None if receiver is None else await self.evaluate(receiver)
             return await resolver(self._session, held, **values)
@@ -169,8 +170,9 @@ class Calls:
         kind: str,
         arguments: dict[str, Any],
     ) -> str:
-        # Asked not to remember, a host folder is another call each time.
-        nonce = secrets.token_hex(8) if arguments.get("noCache") else ""
+        # Asked not to remember, a host folder is another call each time; so is a terminal.
+        anew = arguments.get("noCache") or name == "terminal"
+        nonce = secrets.token_hex(8) if anew else ""
         made_by = [receiver.id if receiver else "", name, arguments, nonce]
         recipe = json.dumps(made_by, sort_keys=True)
         # Keyed, because the plaintext of a secret is an argument and an ID must not tell it.

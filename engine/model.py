@@ -183,6 +183,7 @@ class Container:
     services: tuple[tuple[str, Service], ...] = ()
     registry_auth: tuple[tuple[str, str, Secret], ...] = ()
     terminal_args: tuple[str, ...] = ()
+    terminal_privileged: bool = False
     ran: Lazy[Ran] | None = None
     image_ref: str = ""
     standins: frozenset[str] = frozenset()

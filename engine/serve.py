@@ -20,6 +20,7 @@ from engine.lazy import Lazy, ended
 from engine.server import Answer, Api
 from engine.settings import Settings
 from engine.store import Store
+from engine.terminal import ClientTerminal
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -62,12 +63,13 @@ def _prepare_mounts() -> None:
 
 async def _serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:
     sessions: list[Session] = []
+    client = ClientTerminal.from_env(os.environ)
 
     async def answer() -> Answer:
         query, types = await asyncio.to_thread(_slow_imports, store)
         from engine.session import Session
 
-        session = Session(settings, store, RUN_FOLDER, types)
+        session = Session(settings, store, RUN_FOLDER, types, client)
         sessions.append(session)
         return functools.partial(query.answer, session.calls)
 

@@ -22,7 +22,7 @@ from engine.model import (
     Service,
     Tunnel,
 )
-from engine.preparation import Exec, inputs_of, prepared
+from engine.preparation import Exec, Prepared, inputs_of, prepared
 from engine.store import digest
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Up:
     hostname: str
     address: str
     ports: tuple[int, ...]
+    ready: Prepared | None = None
+    """The container that runs, where it is one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,6 +123,15 @@ class Services:
                 stack.callback(self._leave, running)
                 aliases.append((running.up.address, alias))
             yield [*aliases, *self.hosts()]
+
+    @asynccontextmanager
+    async def held(self, service: Service) -> AsyncIterator[Running]:
+        """A service, up for as long as this is held. Raises ExecError."""
+        running = await self._held("terminal", service)
+        try:
+            yield running
+        finally:
+            self._leave(running)
 
     async def _held(self, alias: str, service: Service) -> Running:
         try:
@@ -216,7 +227,8 @@ class Services:
                 try:
                     address = ready.namespace.address
                     await self._wait_for_ports(service, address, run, output)
-                    up.set_result(Up(name, address, tuple(p.port for p in container.ports)))
+                    ports = tuple(p.port for p in container.ports)
+                    up.set_result(Up(name, address, ports, ready))
                     await asyncio.shield(run)
                 finally:
                     await ended(run)

@@ -18,6 +18,7 @@ from engine.executor.crun import Crun
 from engine.executor.output import Output
 from engine.files import directory_key, file_key
 from engine.images import Images
+from engine.interactive import Terminals
 from engine.lazy import ended
 from engine.model import Container, MountedSecret, Secret
 from engine.network import Network
@@ -26,6 +27,7 @@ from engine.services import Services
 from engine.settings import Settings
 from engine.snapshot import Snapshot, Snapshots
 from engine.store import Store
+from engine.terminal import ClientTerminal
 from engine.typesystem import TypeSystem
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -40,7 +42,12 @@ class Session:
     """A session, from the client's connection to its end."""
 
     def __init__(
-        self, settings: Settings, store: Store, run_folder: Path, types: TypeSystem
+        self,
+        settings: Settings,
+        store: Store,
+        run_folder: Path,
+        types: TypeSystem,
+        client: ClientTerminal,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -52,6 +59,7 @@ class Session:
         self.platform = default_platform()
         self.passed_on, self.certificates = certificates.passed_on(os.environ)
         self._crun = Crun(run_folder)
+        self.terminals = Terminals(self, client, run_folder)
         self._folder = run_folder / "files"
         self._folder.mkdir()
         self._numbers = itertools.count()

@@ -22,5 +22,6 @@ def load() -> None:
         refused,
         search,
         service,
+        terminal,
         values,
     )

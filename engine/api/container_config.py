@@ -233,15 +233,3 @@ async def without_registry_auth(session: Session, parent: Container, address: st
     """The container without credentials for a registry."""
     others = tuple(auth for auth in parent.registry_auth if auth[0] != address)
     return replace(parent, registry_auth=others)
-
-
-@field("Container", "withDefaultTerminalCmd")
-async def with_default_terminal_cmd(
-    session: Session,
-    parent: Container,
-    args: Sequence[str],
-    experimental_privileged_nesting: bool = False,
-    insecure_root_capabilities: bool = False,
-) -> Container:
-    """The container whose terminal runs another program."""
-    return replace(parent, terminal_args=tuple(args))

@@ -9,7 +9,6 @@ from engine.calls import REFUSED, REFUSED_ARGUMENTS
 
 _MODULES = "modules are not run: it serves ordinary programs"
 _GIT = "git repositories are not read: give it a folder with a working tree"
-_TERMINAL = "a terminal needs the interactive session of the Dagger CLI"
 _GPU = "graphics processors are not passed on to containers"
 _NESTING = "a container gets no session of its own"
 _NO_RUNTIME = "there is no container runtime here whose image store it could be"
@@ -32,12 +31,10 @@ _FIELDS = {
     "Container": {
         _GPU: "experimentalWithAllGPUs experimentalWithGPU",
         _NO_RUNTIME: "exportImage",
-        _TERMINAL: "terminal",
         _VOLUME: "withMountedVolume",
     },
-    "Directory": {_GIT: "asGit", _MODULES: "asModule asModuleSource", _TERMINAL: "terminal"},
+    "Directory": {_GIT: "asGit", _MODULES: "asModule asModuleSource"},
     "Host": {_NO_RUNTIME: "containerImage"},
-    "Service": {_TERMINAL: "terminal"},
     "Address": {_GIT: "gitRef gitRepository", _VOLUME: "volume"},
 }
 
@@ -46,6 +43,9 @@ _ARGUMENTS = {
         ("Container", "withExec", "experimentalPrivilegedNesting"),
         ("Container", "asService", "experimentalPrivilegedNesting"),
         ("Container", "up", "experimentalPrivilegedNesting"),
+        ("Container", "terminal", "experimentalPrivilegedNesting"),
+        ("Container", "withDefaultTerminalCmd", "experimentalPrivilegedNesting"),
+        ("Directory", "terminal", "experimentalPrivilegedNesting"),
     ),
     _FROM_SERVICE: (
         ("Container", "from", "registryService"),
@@ -59,10 +59,6 @@ IGNORED_ARGUMENTS = {
     ("Container", "asTarball"): ("forcedCompression", "mediaTypes"),
     ("Container", "export"): ("forcedCompression", "mediaTypes"),
     ("Container", "publish"): ("forcedCompression", "mediaTypes"),
-    ("Container", "withDefaultTerminalCmd"): (
-        "experimentalPrivilegedNesting",
-        "insecureRootCapabilities",
-    ),
     ("File", "search"): ("globs", "paths", "skipHidden", "skipIgnored"),
     ("Host", "file"): ("noCache",),
     ("Host", "findUp"): ("noCache",),

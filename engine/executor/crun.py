@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import re
@@ -33,7 +32,6 @@ class Crun:
         self._bundles = folder / "bundles"
         self._state.mkdir()
         self._bundles.mkdir()
-        self._numbers = itertools.count()
         init = shutil.which("catatonit")
         if init is None:
             raise EngineError("catatonit is not installed")
@@ -53,7 +51,7 @@ class Crun:
         A cancelled wait ends the command: first TERM, then KILL after `GRACE_SECONDS`.
         Raises EngineError if crun itself fails.
         """
-        name = f"x{next(self._numbers)}"
+        name = namespace.name  # no other container has it at the same time
         bundle = self._bundles / name
         bundle.mkdir(mode=0o700)
         try:
