@@ -15,6 +15,7 @@ from engine import linux
 from engine.errors import ExecError
 from engine.executor.output import Output, text
 from engine.lazy import Lazy, finished
+from engine.longtext import LongText
 from engine.model import (
     Container,
     MountedCache,
@@ -32,6 +33,9 @@ from engine.store import digest
 
 if TYPE_CHECKING:
     from engine.session import Session
+
+
+_STREAMS = ("stdout", "stderr", "combined")
 
 
 def with_exec(session: Session, container: Container, command: Exec) -> Container:
@@ -64,24 +68,32 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
     kept = session.store.recall(key)
     if kept is not None and _as_expected(command.expect, kept["exit_code"]):
         session.event("exec", cached=True, args=list(command.args))
-        return _recalled(key, kept)
+        return _recalled(session, key, kept)
     started = asyncio.get_running_loop().time()
-    output = Output(session.secret_values(container))
-    async with session.services.bound(container.services) as hosts:
-        async with prepared(session, container, inputs, command, hosts) as ready:
-            code = await session.execute(ready, output)
-            if not _as_expected(command.expect, code):
-                raise ExecError(
-                    f"exit code: {code}",
-                    command=list(command.args),
-                    exit_code=code,
-                    stdout=text(output.stdout),
-                    stderr=text(output.stderr),
-                )
-            ran = await finished(asyncio.to_thread(_committed, session, ready, key, code, output))
+    output = session.output(container)
+    try:
+        async with session.services.bound(container.services) as hosts:
+            async with prepared(session, container, inputs, command, hosts) as ready:
+                code = await session.execute(ready, output)
+                if not _as_expected(command.expect, code):
+                    raise _failed(command, code, output)
+                committing = asyncio.to_thread(_committed, session, ready, key, code, output)
+                ran = await finished(committing)
+    finally:
+        output.close()
     seconds = asyncio.get_running_loop().time() - started
     session.event("exec", cached=False, args=list(command.args), seconds=round(seconds, 3))
     return ran
+
+
+def _failed(command: Exec, code: int, output: Output) -> ExecError:
+    return ExecError(
+        f"exit code: {code}",
+        command=list(command.args),
+        exit_code=code,
+        stdout=output.stdout.tail(),
+        stderr=output.stderr.tail(),
+    )
 
 
 def _as_expected(expect: str, code: int) -> bool:
@@ -127,7 +139,7 @@ async def container_mounts_key(
     return sorted(keys, key=str)
 
 
-def _recalled(key: str, kept: dict[str, object]) -> Ran:
+def _recalled(session: Session, key: str, kept: dict[str, object]) -> Ran:
     def snapshot(record: object) -> Snapshot:
         assert isinstance(record, list)
         return Snapshot(tuple(record[0]), record[1], record[2])
@@ -138,37 +150,54 @@ def _recalled(key: str, kept: dict[str, object]) -> Ran:
         snapshot(kept["rootfs"]),
         {target: snapshot(record) for target, record in mounts.items()},
         int(str(kept["exit_code"])),
-        str(kept["stdout"]),
-        str(kept["stderr"]),
-        str(kept["combined"]),
+        *(_text(session, kept[name]) for name in _STREAMS),
     )
+
+
+def _text(session: Session, record: object) -> str | LongText:
+    if isinstance(record, str):
+        return record
+    assert isinstance(record, list)
+    layer, name, size = record
+    return LongText(session.store.layers / layer / name, size)
 
 
 def _committed(session: Session, ready: Prepared, key: str, code: int, output: Output) -> Ran:
     """Keep what the command left: the layers of its file systems and its streams."""
     for stream, tree, path in ready.redirects:
-        write_into(tree, path, bytes(getattr(output, stream)))
+        write_into(tree, path, getattr(output, stream).copy_to)
     with Root(ready.rootfs.merged) as root:
         _remove_stubs(root, ready.stubs)
     rootfs = _kept(session, ready.inputs.rootfs, ready.rootfs, digest(key, "rootfs"))
     mounts = dict(ready.inputs.mounts)
     for target, active in ready.writable.items():
         mounts[target] = _kept(session, mounts[target], active, digest(key, target))
-    ran = Ran(rootfs, mounts, code, text(output.stdout), text(output.stderr), text(output.combined))
     layers = {layer for s in (rootfs, *mounts.values()) for layer in s.layers}
+    records = _kept_output(session, output)
+    layers.update(str(record[0]) for record in records.values() if isinstance(record, list))
     session.store.remember(
         key,
         {
             "layers": sorted(layers),
             "rootfs": [rootfs.layers, rootfs.key, rootfs.plain],
             "mounts": {t: [s.layers, s.key, s.plain] for t, s in mounts.items()},
-            "exit_code": ran.exit_code,
-            "stdout": ran.stdout,
-            "stderr": ran.stderr,
-            "combined": ran.combined,
+            "exit_code": code,
+            **records,
         },
     )
-    return ran
+    out, err, both = (_text(session, records[name]) for name in _STREAMS)
+    return Ran(rootfs, mounts, code, out, err, both)
+
+
+def _kept_output(session: Session, output: Output) -> dict[str, str | list[object]]:
+    """The streams as they are kept: short ones as text, long ones as files of a layer."""
+    layer = "" if output.folder is None else session.store.adopt(output.folder)
+    return {
+        name: (
+            text(stream.short()) if stream.file is None else [layer, stream.file.name, stream.size]
+        )
+        for name, stream in zip(_STREAMS, output.streams, strict=True)
+    }
 
 
 def _kept(session: Session, below: Snapshot, active: Active, key: str) -> Snapshot:

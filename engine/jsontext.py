@@ -9,16 +9,17 @@ from typing import Any
 MOST_NESTED = 1000
 """How deep arrays and objects may lie in each other."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# Possessive: a long string would leave as many places to come back to as it has characters.
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(text: str | bytes) -> Any:
+def parse(text: str | bytes | bytearray) -> Any:
     """The value of a JSON text. Raises ValueError, also for one that is nested too deeply.
 
     The decoder of Python calls itself, and the engine's limit for that is so high (chains of a
     thousand calls need it) that a deep text would end the process.
     """
-    if isinstance(text, bytes):
+    if not isinstance(text, str):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
     if text.count("[") + text.count("{") > MOST_NESTED and _depth(text) > MOST_NESTED:
         raise ValueError(f"nested deeper than {MOST_NESTED}")

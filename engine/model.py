@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from engine.errors import EngineError
 from engine.lazy import Lazy
+from engine.longtext import LongText
 from engine.root import clean
 from engine.snapshot import EMPTY, Snapshot
 
@@ -153,9 +154,9 @@ class Ran:
     rootfs: Snapshot
     mounts: dict[str, Snapshot]
     exit_code: int
-    stdout: str
-    stderr: str
-    combined: str
+    stdout: str | LongText
+    stderr: str | LongText
+    combined: str | LongText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -189,7 +189,7 @@ def _redirect(container: Container, command: Exec, ready: Prepared) -> None:
         target = container.absolute(name)
         place = _files_at(container, ready, target)
         try:
-            write_into(*place, b"")
+            write_into(*place, lambda fd: None)
         except OSError as error:
             why = os.strerror(error.errno or 0).lower()
             said = f"open redirect {stream} file: open {target}: {why}"
@@ -208,11 +208,14 @@ def _files_at(container: Container, ready: Prepared, target: str) -> tuple[str, 
     return ready.writable[mount.target].merged, clean(f"{mount.source.path}/{below}")
 
 
-def write_into(tree: str, path: str, data: bytes) -> None:
+def write_into(tree: str, path: str, write: Callable[[int], None]) -> None:
+    """Make or empty a file of a mounted tree, and have `write` write to its descriptor."""
     with Root(tree) as root:
         fd = root.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
+        try:
+            write(fd)
+        finally:
+            os.close(fd)
 
 
 def _mounts(

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
-
-from collections.abc import Awaitable, Callable
+import itertools
+import re
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
 
-from engine import http
+from engine import http, jsontext
+from engine.errors import EngineError
 from engine.lazy import Lazy
+from engine.longtext import to_json
 
 Answer: TypeAlias = Callable[[str], Awaitable[dict[str, Any]]]
 """Gives the GraphQL response to a query."""
 
 _JSON = "application/json"
+_INTROSPECTION = re.compile(r"\s*(query\s*\w*\s*)?\{\s*__schema\b")
+_OURS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
 class Api:
@@ -26,26 +32,56 @@ class Api:
         self._answer = answer
         self._expected = b"Basic " + base64.b64encode(f"{token}:".encode())
 
-    async def __call__(self, request: http.Request) -> http.Response:
-        """The response to a request."""
-        if request.path != "/query" or request.method != "POST":
+    def refusal(self, head: http.Head) -> http.Response | None:
+        """Why a request is not let in."""
+        # A browser names the page that asks; the SDK does not.
+        if "origin" in head.headers:
+            return http.Response(403, b"not for browsers\n")
+        # A page whose name was made to point here is of the same origin as we, but names itself.
+        if not _OURS.fullmatch(head.headers.get("host", "")):
+            return http.Response(403, b"ask 127.0.0.1\n")
+        if head.path != "/query" or head.method != "POST":
             return http.Response(404, b"there is POST /query only\n")
-        given = request.headers.get("authorization", "").encode()
+        given = head.headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, self._expected):
             return http.Response(401, b"missing or wrong session token\n")
-        # A browser names the page that asks; the SDK does not.
-        if "origin" in request.headers:
-            return http.Response(403, b"not for browsers\n")
+        return None
+
+    def too_long(self) -> http.Response:
+        """The answer to a query of more bytes than one may have."""
+        return _failure(
+            f"the query is longer than {http.MOST_BYTES >> 20} MiB: "
+            "give large contents by host().file() or host().directory()"
+        )
+
+    async def answer(self, body: bytearray) -> http.Response:
+        """The response to a query."""
         try:
-            text = json.loads(request.body)["query"]
-        except (ValueError, KeyError, TypeError):
+            text = jsontext.parse(body)["query"]
+        except (ValueError, LookupError, TypeError):
+            text = None
+        if not isinstance(text, str):
             return http.Response(400, b"the body must be JSON with a query\n")
-        if "__schema" in text:
-            return http.Response(200, await self._introspection.get(), _JSON)
-        answer = await self._answer.get()
-        return http.Response(200, _encoded(await answer(text)), _JSON)
+        try:
+            if _INTROSPECTION.match(text):
+                return http.Response(200, await self._introspection.get(), _JSON)
+            answer = await self._answer.get()
+            return http.Response(200, _body(to_json(await answer(text))), _JSON)
+        except (EngineError, OSError) as error:
+            return _failure(str(error))
+        except Exception as error:
+            # No query, it may hold a secret.
+            traceback.print_exception(error, file=sys.stderr)
+            return _failure(f"the engine has a bug: {type(error).__name__}")
 
 
-def _encoded(value: object) -> bytes:
-    # Bytes of file names that are no UTF-8 are surrogates here, which cannot be sent.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+def _failure(message: str) -> http.Response:
+    error = {"message": message, "locations": [], "path": [], "extensions": {}}
+    return http.Response(200, b"".join(to_json({"data": None, "errors": [error]})), _JSON)
+
+
+def _body(blocks: Iterator[bytes]) -> bytes | Iterator[bytes]:
+    """The blocks as one if there is but one, as in nearly all answers."""
+    first = next(blocks)
+    second = next(blocks, None)
+    return first if second is None else itertools.chain((first, second), blocks)

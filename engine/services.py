@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExecError
 from engine.execution import container_mounts_key
-from engine.executor.output import Output, text
+from engine.executor.output import Output
 from engine.forwarding import into_container, out_of_container
 from engine.lazy import Lazy, ended
 from engine.model import (
@@ -219,7 +219,7 @@ class Services:
     ) -> None:
         session, container = self._session, service.container
         command = Exec(args=service.args, privileged=service.privileged, init=service.init)
-        output = Output(session.secret_values(container), limit=_TAIL)
+        output = session.output(container, limit=_TAIL)
         async with self.bound(container.services) as hosts:
             inputs = await inputs_of(container)
             async with prepared(session, container, inputs, command, hosts, name) as ready:
@@ -306,6 +306,6 @@ def _exited(service: ContainerService, code: int, output: Output) -> ExecError:
         message,
         command=list(service.args),
         exit_code=code or -1,
-        stdout=text(output.stdout),
-        stderr=text(output.stderr),
+        stdout=output.stdout.tail(),
+        stderr=output.stderr.tail(),
     )

@@ -84,6 +84,11 @@ class Session:
             ready.meta, ready.rootfs.merged, ready.namespace, output, stdin=ready.stdin
         )
 
+    def output(self, container: Container, *, limit: int | None = None) -> Output:
+        """What takes a container's output; with a limit (bytes) only the end of it is kept."""
+        secrets = self.secret_values(container)
+        return Output(secrets, lambda: self.store.folder("output"), limit=limit)
+
     async def directory_key(self, snapshot: Snapshot, path: str) -> str:
         """What stands for a directory of a snapshot in keys."""
 

@@ -11,6 +11,7 @@ from engine.api.container import command_of
 from engine.api.values import Named, Stat, entry_exists, entry_stat
 from engine.calls import field
 from engine.errors import EngineError
+from engine.longtext import MOST_BYTES, LongText
 from engine.model import (
     Container,
     ContainerService,
@@ -96,22 +97,31 @@ async def _ran(container: Container) -> Ran:
     return await container.ran.get()
 
 
+def _answered(name: str, text: str | LongText) -> str | LongText:
+    if isinstance(text, LongText) and text.size > MOST_BYTES:
+        raise EngineError(
+            f"the {name} of {text.size} bytes exceeds the limit of {MOST_BYTES}: "
+            "send it to a file with redirect_stdout or redirect_stderr, and read what you need"
+        )
+    return text
+
+
 @field("Container", "stdout")
-async def stdout(session: Session, container: Container) -> str:
+async def stdout(session: Session, container: Container) -> str | LongText:
     """What the last command wrote to its standard output."""
-    return (await _ran(container)).stdout
+    return _answered("stdout", (await _ran(container)).stdout)
 
 
 @field("Container", "stderr")
-async def stderr(session: Session, container: Container) -> str:
+async def stderr(session: Session, container: Container) -> str | LongText:
     """What the last command wrote to its standard error."""
-    return (await _ran(container)).stderr
+    return _answered("stderr", (await _ran(container)).stderr)
 
 
 @field("Container", "combinedOutput")
-async def combined_output(session: Session, container: Container) -> str:
+async def combined_output(session: Session, container: Container) -> str | LongText:
     """Both streams of the last command, in the order in which they were written."""
-    return (await _ran(container)).combined
+    return _answered("combined output", (await _ran(container)).combined)
 
 
 @field("Container", "exitCode")

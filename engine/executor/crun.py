@@ -100,7 +100,7 @@ class Crun:
 
 def _explain_not_started(program: str, output: Output) -> None:
     """Say why there is no such command in the words of the recorded engine."""
-    match = _NOT_STARTED.match(output.stderr)
+    match = _NOT_STARTED.match(output.stderr.short())
     if match is None:
         return
     why = match["why"].decode(errors="replace").lower()
@@ -108,7 +108,7 @@ def _explain_not_started(program: str, output: Output) -> None:
         said = f"fork/exec {program}: {why}"
     else:
         said = f'exec: "{program}": executable file not found in $PATH'
-    output.stderr[:] = output.combined[:] = said.encode()
+    output.replace_stderr(said)
 
 
 async def _write(stream: asyncio.StreamWriter | None, data: bytes | None) -> None:

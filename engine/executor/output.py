@@ -1,104 +1,158 @@
-"""What a command writes, with secrets taken out before anything is kept."""
+"""What a command writes: bounded in memory, and without secrets before anything is kept."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-MASK = b"***"
+from engine.executor.scrubber import Scrubber
+
+_SHORT = 64 * 1024
+_BUFFERED = 256 * 1024
+_IN_ERRORS = 100 * 1024
+_BLOCK = 1 << 18
 
 
-class Scrubber:
-    """Replaces secret values in a stream, also where a value is split over several writes.
+class Stream:
+    """One stream of a command, in memory while it is short and in a file when it is not.
 
-    Values that overlap are replaced as one, so that no rest of either is left.
+    With a `limit` (bytes) only the end is kept, in memory: a service may run for long.
     """
 
-    def __init__(self, secrets: Sequence[bytes]) -> None:
-        self._secrets = {secret for secret in secrets if secret}
-        self._held = b""
+    def __init__(self, path: Callable[[], Path], limit: int | None) -> None:
+        self.size = 0
+        self.file: Path | None = None
+        self._path = path
+        self._limit = limit
+        self._memory = bytearray()
+        self._writing = asyncio.Lock()
 
-    def feed(self, data: bytes) -> bytes:
-        """What can be passed on after `data`: the beginning of a secret is held back."""
-        if not self._secrets:
-            return data
-        text = self._held + data
-        found = self._found(text)
-        keep = min((_beginning(text, secret) for secret in self._secrets), default=len(text))
-        # What follows may make a value that reaches over there longer.
-        keep = next((start for start, end in found if start < keep < end), keep)
-        self._held = text[keep:]
-        return _masked(text[:keep], [part for part in found if part[0] < keep])
+    async def add(self, data: bytes) -> None:
+        """Append to the stream."""
+        self.size += len(data)
+        self._memory += data
+        if self._limit is not None:
+            if len(self._memory) > 2 * self._limit:
+                del self._memory[: -self._limit]
+        elif len(self._memory) > _BUFFERED:
+            await self._write()
 
-    def end(self) -> bytes:
-        """What was held back, which is the whole of a secret or of none."""
-        rest, self._held = self._held, b""
-        return _masked(rest, self._found(rest))
+    async def end(self) -> None:
+        """Have all of a stream in one place."""
+        if self._limit is None and self.size > _SHORT:
+            await self._write()
 
-    def _found(self, text: bytes) -> list[tuple[int, int]]:
-        """Where secrets are, from and to; those that overlap are one."""
-        merged: list[tuple[int, int]] = []
-        for start, end in sorted(part for s in self._secrets for part in _each(text, s)):
-            if merged and start < merged[-1][1]:
-                merged[-1] = merged[-1][0], max(end, merged[-1][1])
+    async def _write(self) -> None:
+        async with self._writing:
+            self.file = self.file or self._path()
+            written, self._memory = self._memory, bytearray()
+            # Not in the loop: a slow disk must not hold up everybody else.
+            await asyncio.to_thread(_append, self.file, written)
+
+    def replace(self, data: bytes) -> None:
+        """Have written something else, which is short."""
+        self.size, self._memory = len(data), bytearray(data)
+
+    def short(self) -> bytes:
+        """All of a stream that is in no file."""
+        return bytes(self._memory)
+
+    def tail(self) -> str:
+        """The end of the stream as errors carry it; the real engine cuts at the same place."""
+        if self.size <= _IN_ERRORS:
+            return text(self._last(self.size))
+        note = f"[omitting {self.size - _IN_ERRORS} bytes]...".encode()
+        return text(note + self._last(_IN_ERRORS - len(note)))
+
+    def _last(self, size: int) -> bytes:
+        if self.file is None:
+            return bytes(self._memory[-size:])
+        with self.file.open("rb") as file:
+            file.seek(-size, os.SEEK_END)
+            return file.read()
+
+    def copy_to(self, fd: int) -> None:
+        """Write all of the stream to an open file."""
+        with os.fdopen(os.dup(fd), "wb") as target:
+            if self.file is None:
+                target.write(self._memory)
             else:
-                merged.append((start, end))
-        return merged
-
-
-def _each(text: bytes, secret: bytes) -> Iterator[tuple[int, int]]:
-    start = text.find(secret)
-    while start >= 0:
-        yield start, start + len(secret)
-        start = text.find(secret, start + 1)
-
-
-def _beginning(text: bytes, secret: bytes) -> int:
-    """Where the longest end of `text` begins that `secret` goes on from; its length if nowhere."""
-    start = text.find(secret[:1], max(0, len(text) - len(secret) + 1))
-    while start >= 0 and not secret.startswith(text[start:]):
-        start = text.find(secret[:1], start + 1)
-    return len(text) if start < 0 else start
-
-
-def _masked(text: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
-    whole, at = [], 0
-    for start, end in parts:
-        whole += [text[at:start], MASK]
-        at = end
-    return b"".join([*whole, text[at:]])
+                with self.file.open("rb") as source:
+                    shutil.copyfileobj(source, target, _BLOCK)
 
 
 class Output:
     """The streams of one command, apart and together, without secrets.
 
-    With a `limit` (bytes) only the end of each is kept: a service may run for long.
+    `folder` makes the folder for what is too long for memory; `close` removes it.
     """
 
-    def __init__(self, secrets: Sequence[bytes] = (), *, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        secrets: Sequence[bytes],
+        folder: Callable[[], Path],
+        *,
+        limit: int | None = None,
+    ) -> None:
         self._secrets = secrets
-        self._limit = limit
-        self.stdout = bytearray()
-        self.stderr = bytearray()
-        self.combined = bytearray()
+        self._make_folder = folder
+        self.folder: Path | None = None
+        """Where long streams are, each under its own name; None if all are short."""
+        self.stdout, self.stderr, self.combined = (
+            Stream(self._place(name), limit) for name in ("stdout", "stderr", "combined")
+        )
+
+    def _place(self, name: str) -> Callable[[], Path]:
+        def path() -> Path:
+            self.folder = self.folder or self._make_folder()
+            return self.folder / name
+
+        return path
 
     async def collect(self, out: asyncio.StreamReader, err: asyncio.StreamReader) -> None:
         """Read both streams to their ends."""
         await asyncio.gather(self._read(out, self.stdout), self._read(err, self.stderr))
+        await asyncio.gather(self.stdout.end(), self.stderr.end(), self.combined.end())
+        if self.combined.file is not None and self.combined not in self.streams:
+            self.combined.file.unlink()
 
-    async def _read(self, stream: asyncio.StreamReader, into: bytearray) -> None:
+    async def _read(self, source: asyncio.StreamReader, stream: Stream) -> None:
         scrubber = Scrubber(self._secrets)
-        while data := await stream.read(65536):
-            self._add(scrubber.feed(data), into)
-        self._add(scrubber.end(), into)
+        while data := await source.read(_BLOCK):
+            await self._add(scrubber.feed(data), stream)
+        await self._add(scrubber.end(), stream)
 
-    def _add(self, data: bytes, into: bytearray) -> None:
-        for kept in (into, self.combined):
-            kept += data
-            if self._limit is not None and len(kept) > 2 * self._limit:
-                del kept[: -self._limit]
+    async def _add(self, data: bytes, stream: Stream) -> None:
+        if data:
+            await stream.add(data)
+            await self.combined.add(data)
+
+    def replace_stderr(self, said: str) -> None:
+        """Have the command have said this and nothing else."""
+        self.stderr.replace(said.encode())
+        self.combined.replace(said.encode())
+
+    @property
+    def streams(self) -> tuple[Stream, Stream, Stream]:
+        """Standard output, standard error, and both together: where one is empty, the other."""
+        if not self.stderr.size:
+            return self.stdout, self.stderr, self.stdout
+        return self.stdout, self.stderr, self.combined if self.stdout.size else self.stderr
+
+    def close(self) -> None:
+        """Remove the files, unless they were moved to where they are kept."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def text(data: bytes | bytearray) -> str:
+def _append(path: Path, data: bytearray) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def text(data: bytes) -> str:
     """Bytes as text; what is not UTF-8 becomes replacement characters."""
-    return bytes(data).decode(errors="replace")
+    return data.decode(errors="replace")

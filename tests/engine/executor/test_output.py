@@ -1,97 +1,29 @@
-"""What is left of secrets in a command's output: nothing, however the bytes arrive."""
+"""What is kept of a command's output: all of it, apart and together, and little in memory."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import time
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from engine.executor.output import Output, Scrubber, text
+from engine.executor.output import Output, Stream, text
 
-
-def scrubbed(secrets: Sequence[bytes], writes: Iterable[bytes]) -> bytes:
-    scrubber = Scrubber(secrets)
-    return b"".join(scrubber.feed(write) for write in writes) + scrubber.end()
+pytestmark = pytest.mark.anyio
 
 
-def split(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    return [data[a:b] for a, b in itertools.pairwise(edges)]
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[[], Path]:
+    """Makes the folder that long streams go to."""
 
+    def make() -> Path:
+        made = tmp_path / "output"
+        made.mkdir()
+        return made
 
-# Few letters, so that values begin, end and overlap within the text; the mask's is not among them.
-letters = st.text(alphabet="ab\n", max_size=60).map(str.encode)
-values = st.lists(st.text(alphabet="ab\n", min_size=1, max_size=6).map(str.encode), max_size=4)
-cuts = st.lists(st.integers(0, 60), max_size=12)
-
-
-@given(values, letters, cuts)
-def test_any_split_of_the_bytes_gives_the_same_text(
-    secrets: list[bytes], data: bytes, places: list[int]
-) -> None:
-    assert scrubbed(secrets, split(data, places)) == scrubbed(secrets, [data])
-
-
-@given(values, letters, cuts)
-def test_no_secret_survives(secrets: list[bytes], data: bytes, places: list[int]) -> None:
-    out = scrubbed(secrets, split(data, places))
-    assert not [secret for secret in secrets if secret in out]
-
-
-@given(values, letters, cuts)
-def test_what_is_not_secret_stays(secrets: list[bytes], data: bytes, places: list[int]) -> None:
-    covered = [False] * len(data)
-    for secret in secrets:
-        for start in range(len(data) - len(secret) + 1):
-            if data.startswith(secret, start):
-                covered[start : start + len(secret)] = [True] * len(secret)
-    kept = bytes(byte for byte, hidden in zip(data, covered, strict=True) if not hidden)
-    assert scrubbed(secrets, split(data, places)).replace(b"***", b"") == kept
-
-
-@pytest.mark.parametrize(
-    ("secrets", "writes", "expected"),
-    [
-        pytest.param([b"hunter2"], [b"a hunter2 b"], b"a *** b", id="one write"),
-        pytest.param([b"hunter2"], [b"a hun", b"t", b"er2 b"], b"a *** b", id="split in three"),
-        pytest.param([b"hunter2"], [b"hunhunter2"], b"hun***", id="after its own beginning"),
-        pytest.param([b"hunter2"], [b"a hunt"], b"a hunt", id="beginning at the end of the output"),
-        pytest.param([b"aa"], [b"a", b"a"], b"***", id="one letter a write"),
-        pytest.param([b"x"], [b"axbx"], b"a***b***", id="a single letter"),
-        pytest.param([b"abc", b"abcdef"], [b"abc", b"def"], b"***", id="longer one in the second"),
-        pytest.param(
-            [b"abc", b"abcdef"], [b"abc", b"xyz"], b"***xyz", id="longer one did not come"
-        ),
-        pytest.param([b"abc", b"cde"], [b"abcde"], b"***", id="overlapping"),
-        pytest.param([b"abc", b"cde"], [b"ab", b"cd", b"e"], b"***", id="overlapping and split"),
-        pytest.param([b"ab", b"cd"], [b"abcd"], b"******", id="side by side"),
-        pytest.param([b"l1\nl2\nl3"], [b"l1\n", b"l2\nl3\n"], b"***\n", id="several lines"),
-        pytest.param([b"\xff\xfe"], [b"\xff", b"\xfe"], b"***", id="not text"),
-        pytest.param([b""], [b"text"], b"text", id="an empty value hides nothing"),
-        pytest.param([], [b"te", b"xt"], b"text", id="no secrets"),
-    ],
-)
-def test_secret_is_replaced(secrets: list[bytes], writes: list[bytes], expected: bytes) -> None:
-    assert scrubbed(secrets, writes) == expected
-
-
-def test_text_without_a_beginning_of_a_secret_is_passed_on_at_once() -> None:
-    scrubber = Scrubber([b"hunter2"])
-    assert scrubber.feed(b"line\n") == b"line\n"
-    assert scrubber.feed(b"line hun") == b"line "
-
-
-def test_long_secret_does_not_make_the_scrubber_slow() -> None:
-    scrubber = Scrubber([b"k" * 4096, bytes(range(32, 127)) * 200])
-    started = time.process_time()
-    for _ in range(160):
-        scrubber.feed(b"a line of a build log, and another\n" * 1872)
-    assert time.process_time() - started < 5  # 10 MB; quadratic work takes minutes
+    return make
 
 
 async def collected(output: Output, out: list[bytes], err: list[bytes]) -> Output:
@@ -106,22 +38,85 @@ async def collected(output: Output, out: list[bytes], err: list[bytes]) -> Outpu
     return output
 
 
-@pytest.mark.anyio
-async def test_streams_are_kept_apart_and_together() -> None:
-    output = await collected(Output([b"pw"]), [b"out pw\n"], [b"err pw\n"])
-    assert output.stdout == b"out ***\n"
-    assert output.stderr == b"err ***\n"
-    assert sorted(bytes(output.combined).splitlines()) == [b"err ***", b"out ***"]
+def whole(stream: Stream, tmp_path: Path) -> bytes:
+    copy = tmp_path / "copy"
+    with copy.open("wb") as file:
+        stream.copy_to(file.fileno())
+    return copy.read_bytes()
 
 
-@pytest.mark.anyio
-async def test_only_the_end_is_kept_of_a_limited_output() -> None:
+async def test_streams_are_kept_apart_and_together(folder: Callable[[], Path]) -> None:
+    output = await collected(Output([b"pw"], folder), [b"out pw\n"], [b"err pw\n"])
+    assert output.stdout.short() == b"out ***\n"
+    assert output.stderr.short() == b"err ***\n"
+    assert sorted(output.combined.short().splitlines()) == [b"err ***", b"out ***"]
+    assert output.folder is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 1_000_000])
+async def test_output_of_any_length_is_whole(
+    size: int, folder: Callable[[], Path], tmp_path: Path
+) -> None:
+    data = os.urandom(size)
+    blocks = [data[at : at + 4096] for at in range(0, size, 4096)]
+    output = await collected(Output([], folder), blocks, [b"err"])
+    assert output.stdout.size == size
+    assert whole(output.stdout, tmp_path) == data
+    assert sorted(whole(output.combined, tmp_path)) == sorted(data + b"err")
+    output.close()
+    assert not (tmp_path / "output").exists()
+
+
+async def test_secret_does_not_reach_the_file(folder: Callable[[], Path], tmp_path: Path) -> None:
+    lines = [b"a correct ", b"horse b\n"] * 20_000
+    output = await collected(Output([b"correct horse"], folder), lines, [])
+    assert output.folder is not None
+    assert {line for line in whole(output.stdout, tmp_path).splitlines()} == {b"a *** b"}
+
+
+async def test_long_output_of_one_stream_is_on_disk_once(folder: Callable[[], Path]) -> None:
+    output = await collected(Output([], folder), [b"x" * 200_000], [])
+    assert output.folder is not None
+    assert os.listdir(output.folder) == ["stdout"]
+    assert output.streams == (output.stdout, output.stderr, output.stdout)
+
+
+async def test_two_streams_written_at_once_are_not_mixed_up(
+    folder: Callable[[], Path], tmp_path: Path
+) -> None:
+    output = Output([], folder)
+    streams = asyncio.StreamReader(), asyncio.StreamReader()
+    collecting = asyncio.ensure_future(output.collect(*streams))
+    for number in range(300):
+        for stream, name in zip(streams, ("out", "err"), strict=True):
+            stream.feed_data(f"{name} {number} {'x' * 1000}\n".encode())
+        await asyncio.sleep(0)
+    for stream in streams:
+        stream.feed_eof()
+    await collecting
+    lines = whole(output.combined, tmp_path).decode().splitlines()
+    for name in ("out", "err"):
+        mine = [int(line.split()[1]) for line in lines if line.startswith(name)]
+        assert mine == list(range(300))
+
+
+async def test_error_carries_the_end_and_says_what_is_left_out(
+    folder: Callable[[], Path],
+) -> None:
+    output = await collected(Output([], folder), [b"a" * 100_000, b"b" * 100_000], [b"short"])
+    tail = output.stdout.tail()
+    assert tail.startswith("[omitting 97600 bytes]...aaa") and tail.endswith("bbb")
+    assert len(tail) == 102_400
+    assert output.stderr.tail() == "short"
+
+
+async def test_only_the_end_is_kept_of_a_limited_output(folder: Callable[[], Path]) -> None:
     lines = [f"line {number}\n".encode() for number in range(1000)]
-    output = await collected(Output(limit=100), lines, [])
-    assert output.stdout.endswith(b"line 999\n")
-    assert len(output.stdout) <= 200
+    output = await collected(Output([], folder, limit=100), lines, [])
+    assert output.stdout.tail().endswith("line 999\n")
+    assert len(output.stdout.short()) <= 200
+    assert output.folder is None
 
 
 def test_bytes_that_are_no_text_do_not_fail() -> None:
     assert text(b"caf\xe9") == "caf\ufffd"
-    assert text(bytearray("café".encode())) == "café"
