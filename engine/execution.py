@@ -111,6 +111,7 @@ async def _key(session: Session, container: Container, command: Exec, inputs: In
         *(sorted((name, secret.key) for name, secret in container.secrets), services),
         *(command.stdin, command.redirect_stdin, command.redirect_stdout),
         *(command.redirect_stderr, command.privileged, command.init),
+        *([] if command.network else ["no network"]),
     )
 
 
@@ -127,8 +128,10 @@ async def container_mounts_key(
                 what = [await session.directory_key(snapshot, mount.source.path), mount.read_only]
             case MountedFile():
                 what = [await session.file_key(inputs.mounts[mount.target], mount.source.path)]
+                what += ["read only"] if mount.read_only else []
             case MountedCache():
                 what = [mount.volume.key, mount.sharing, mount.owner]
+                what += ["read only"] if mount.read_only else []
             case MountedTemp():
                 what = [mount.size]
             case MountedSecret():

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -92,6 +93,12 @@ async def together(*work: Awaitable[T]) -> list[T]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def both(first: Awaitable[T], second: Awaitable[S]) -> tuple[T, S]:
+    """As `together`, for two results that are not of one kind."""
+    done: list[Any] = await together(first, second)
+    return done[0], done[1]
 
 
 async def finished(work: Awaitable[T]) -> T:

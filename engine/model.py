@@ -102,6 +102,7 @@ class MountedFile:
 
     target: str
     source: File
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,10 @@ class MountedCache:
     sharing: str = "SHARED"
     owner: str = ""
     source: Directory | None = None
+    """What the volume holds at first."""
+    mode: int | None = None
+    """What the permissions of the volume itself are at first."""
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

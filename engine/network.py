@@ -35,10 +35,11 @@ _POOLED = 16
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A network namespace with an address on the bridge."""
+    """A network namespace with an address on the bridge, or one with loopback alone."""
 
     name: str
     address: str
+    alone: bool = False
 
     @property
     def path(self) -> str:
@@ -57,16 +58,18 @@ class Network:
         self._hub: Lazy[None] = Lazy(self._make_hub)
         self._slirp: asyncio.subprocess.Process | None = None
 
-    async def acquire(self) -> Namespace:
-        """A namespace for one container, with loopback and the way out."""
+    async def acquire(self, *, alone: bool = False) -> Namespace:
+        """A namespace for one container, with loopback and, unless it is `alone`, the way out."""
         await self._hub.get()
+        if alone:
+            return await self._make_alone(next(self._numbers))
         if self._free:
             return self._free.pop()
         return await self._make(next(self._numbers))
 
     async def release(self, namespace: Namespace, *, reusable: bool = True) -> None:
         """Give a namespace back; one that a privileged container could change is not used again."""
-        if reusable and len(self._free) < _POOLED:
+        if reusable and not namespace.alone and len(self._free) < _POOLED:
             self._free.append(namespace)
         else:
             await run("ip", "netns", "delete", namespace.name)
@@ -139,6 +142,12 @@ class Network:
             run("ip", "-n", _HUB, "link", "set", f"v{number}", "master", "br0", "up"),
         )
         return Namespace(name, address)
+
+    async def _make_alone(self, number: int) -> Namespace:
+        name = f"c{number}"
+        await run("ip", "netns", "add", name)
+        await run("ip", "-n", name, "link", "set", "lo", "up")
+        return Namespace(name, "127.0.0.1", alone=True)
 
     async def socket_in(self, namespace: str = _HUB) -> socket.socket:
         """A TCP socket that lives in a namespace of this network, whoever uses it."""

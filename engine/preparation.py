@@ -46,6 +46,7 @@ class Exec:
     expect: str = "SUCCESS"
     privileged: bool = False
     init: bool = True
+    network: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ async def prepared(
     """A container's file systems, user and network, for as long as it runs."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_locked_volumes(session, container))
-        namespace = await session.network.acquire()
+        namespace = await session.network.acquire(alone=not command.network)
         reusable = not command.privileged
         stack.push_async_callback(session.network.release, namespace, reusable=reusable)
         held = ExitStack()
@@ -237,12 +238,13 @@ def _mounts(
                 yield Mount(target=mount.target, source=path, read_only=mount.read_only)
             case MountedFile():
                 snapshot = ready.inputs.mounts[mount.target]
-                source = _mounted(session, snapshot, mount.target, False, ready, held)
+                source = _mounted(session, snapshot, mount.target, mount.read_only, ready, held)
                 with Root(source) as tree:
-                    yield Mount(target=mount.target, source=tree.real(mount.source.path))
+                    path = tree.real(mount.source.path)
+                yield Mount(target=mount.target, source=path, read_only=mount.read_only)
             case MountedCache():
                 path = str(_volume(session, mount, root))
-                yield Mount(target=mount.target, source=path)
+                yield Mount(target=mount.target, source=path, read_only=mount.read_only)
             case MountedTemp():
                 yield Mount(target=mount.target, size=mount.size)
             case MountedSecret():
