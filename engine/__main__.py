@@ -20,7 +20,10 @@ def main() -> int:
         command.add_argument("--project")
         command.add_argument("--load-workspace-modules", action="store_true")
     commands.add_parser("info").add_argument("--json", action="store_true")
-    commands.add_parser("prune")
+    prune = commands.add_parser("prune")
+    prune.add_argument("--volumes", action="store_true")
+    prune.add_argument("--older-than", type=_seconds, default=0.0, metavar="7d")
+    commands.add_parser("tidy")
     args = parser.parse_args()
     match args.command:
         case "session":
@@ -30,8 +33,25 @@ def main() -> int:
 
             return serve(args.workdir.absolute())
     from engine import upkeep
+    from engine.errors import EngineError
 
-    return upkeep.info(as_json=args.json) if args.command == "info" else upkeep.prune()
+    try:
+        match args.command:
+            case "info":
+                return upkeep.info(as_json=args.json)
+            case "prune":
+                return upkeep.prune_by_hand(volumes=args.volumes, older_than=args.older_than)
+        return upkeep.tidy()
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 3
+
+
+def _seconds(text: str) -> float:
+    units = {"m": 60, "h": 3600, "d": 86400}
+    if not text[:-1].isdecimal() or text[-1] not in units:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 90m, 12h or 7d")
+    return float(text[:-1]) * units[text[-1]]
 
 
 def _keep(workdir: Path) -> int:

@@ -12,8 +12,10 @@ import json
 import os
 import secrets
 import shutil
+import stat
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,29 @@ FORMAT = "1"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Linux writes dirty pages back after 30 s, looking every 5 s.
 _WRITE_BACK_SECONDS = 60
+# In a temporary folder: entries taken out of the memory, which go back if their taker dies.
+_TAKEN = "taken-"
 
 
 def digest(*parts: object) -> str:
     """SHA-256 of a list of strings and JSON values, in hexadecimal."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def living(path: Path) -> list[int]:
+    """When the engines that are at work in the store at `path` started, in nanoseconds."""
+    started = []
+    for alive in path.glob("tmp/*/alive"):
+        with suppress(FileNotFoundError):
+            fd = os.open(alive, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                started.append(os.fstat(fd).st_mtime_ns)
+            finally:
+                os.close(fd)
+    return started
 
 
 class Store:
@@ -42,8 +61,9 @@ class Store:
         self.layers = path / "layers"
         self.volumes = path / "volumes"
         self.blobs = path / "blobs"
-        self._memo = path / "memo"
+        self.memo = path / "memo"
         self._locks = path / "locks"
+        self._sound: set[str] = set()
         try:
             self._open()
         except OSError as error:
@@ -53,19 +73,20 @@ class Store:
             ) from error
 
     def _open(self) -> None:
-        for folder in (self.layers, self.volumes, self.blobs, self._memo, self._locks):
+        for folder in (self.layers, self.volumes, self.blobs, self.memo, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
         os.chmod(self.path, 0o700)
         # One engine after the other: none must see the half-made stamps or folder of another.
         with self.lock("open"):
             self._check_format()
             self._sweep()
-            self._distrust_after_reboot()
             name = f"{os.getpid()}-{secrets.token_hex(4)}"
             self.temporary = self.path / "tmp" / name
             self.temporary.mkdir(parents=True)
             self._alive = os.open(self.temporary / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._alive, fcntl.LOCK_EX)
+            self.started = os.fstat(self._alive).st_mtime_ns
+            self._distrust_after_reboot()
 
     def _check_format(self) -> None:
         stamp = self.path / "format"
@@ -80,7 +101,7 @@ class Store:
 
     def close(self) -> None:
         """Remove this engine's temporary folder."""
-        shutil.rmtree(self.temporary, ignore_errors=True)
+        remove(self.temporary)
         os.close(self._alive)
 
     def _sweep(self) -> None:
@@ -89,51 +110,121 @@ class Store:
             try:
                 fd = os.open(folder / "alive", os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
-                shutil.rmtree(folder, ignore_errors=True)  # its engine died while it started
+                remove(folder)  # its engine died while it started
                 continue
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                # Shared, as in `living`: two who look must not take each other for an engine.
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                for entry in folder.glob(f"{_TAKEN}*"):
+                    self._put_back(entry)
+                remove(folder)
             except BlockingIOError:
                 pass  # its engine lives
             finally:
                 os.close(fd)
 
     def _distrust_after_reboot(self) -> None:
-        """Forget what was finished just before the machine went down.
+        """Remove the layers and blobs that were finished just before the machine went down.
 
         Layers are written by overlays mounted `volatile`: fast, but a crash of the machine (not of
         the engine) may leave those files empty that the kernel had not written back yet.
         """
         stamp, boot = self.path / "boot", _BOOT_ID.read_text().strip()
         if stamp.exists() and stamp.read_text() != boot:
-            times = {entry: entry.stat().st_mtime for entry in self._memo.glob("*/*")}
-            last = max(times.values(), default=0.0)
-            for entry, when in times.items():
+            # When one came into place its inode changed, and never after that.
+            made = {path: path.stat().st_ctime for path in self._contents()}
+            last = max(made.values(), default=0.0)
+            for path, when in made.items():
                 if when > last - _WRITE_BACK_SECONDS:
-                    entry.unlink(missing_ok=True)
+                    path.rename(self.temporary / path.name)
+            for path in self.temporary.iterdir():
+                if path.name != "alive":
+                    remove(path)
         stamp.write_text(boot)
 
+    def _contents(self) -> Iterator[Path]:
+        yield from self.layers.iterdir()
+        yield from self.blobs.iterdir()
+
     def recall(self, key: str) -> dict[str, Any] | None:
-        """What was remembered under `key`, if all the layers that it names are still there."""
-        path = self._memo / key[:2] / key
+        """What was remembered under `key`, if all the layers that it names are still there.
+
+        Keeps it, and them, from being pruned as long as this engine lives.
+        """
+        path = self._place(key)
         try:
-            record = json.loads(path.read_text())
-        except (FileNotFoundError, ValueError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
             return None
+        try:
+            status = os.fstat(fd)
+            text = os.read(fd, status.st_size)
+            if status.st_mtime_ns < self.started:
+                os.utime(fd)
+                # Who prunes takes an entry away first and then looks whether it was touched.
+                if os.stat(path).st_ino != status.st_ino:
+                    return None
+            record = json.loads(text)
+        except (OSError, ValueError):
+            return None
+        finally:
+            os.close(fd)
         if not isinstance(record, dict):
             return None
-        if not all((self.layers / layer).is_dir() for layer in record.get("layers", [])):
+        if not all(map(self._is_sound, record.get("layers", ()))):
             return None
         return record
 
+    def _place(self, key: str) -> str:
+        return f"{self.memo}/{key[:2]}/{key}"
+
+    def _is_sound(self, layer: str) -> bool:
+        """Whether a layer is there and its topmost folder as it was when it became one."""
+        if layer in self._sound:
+            return True
+        try:
+            status = os.stat(f"{self.layers}/{layer}")
+        except OSError:
+            return False
+        time_in_name = layer.partition("-")[2]
+        if not stat.S_ISDIR(status.st_mode) or time_in_name not in ("", _seconds(status)):
+            return False
+        self._sound.add(layer)
+        return True
+
     def remember(self, key: str, record: dict[str, Any]) -> None:
-        """Keep `record` under `key`; `layers` in it are the layers that it needs."""
-        path = self._memo / key[:2] / key
-        path.parent.mkdir(exist_ok=True)
-        draft = self.temporary / f"memo-{secrets.token_hex(6)}"
-        draft.write_text(json.dumps(record))
-        draft.rename(path)
+        """Keep `record` under `key`; `layers` in it are the layers that it needs.
+
+        `what` in it says to people what made them.
+        """
+        path = self._place(key)
+        draft = f"{self.temporary}/memo-{secrets.token_hex(6)}"
+        with open(draft, "x") as file:
+            file.write(json.dumps(record))
+        try:
+            os.rename(draft, path)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.rename(draft, path)
+
+    def forget(self, key: str, used: int) -> bool:
+        """Forget what is remembered under `key`, unless it was used since the time `used`."""
+        path, taken = self._place(key), self.temporary / f"{_TAKEN}{key}"
+        try:
+            if os.stat(path).st_mtime_ns > used:
+                return False
+            os.rename(path, taken)
+        except FileNotFoundError:
+            return False
+        # An engine may have read it and touched it between the two.
+        if taken.stat().st_mtime_ns > used:
+            self._put_back(taken)
+            return False
+        taken.unlink()
+        return True
+
+    def _put_back(self, taken: Path) -> None:
+        taken.rename(self._place(taken.name.removeprefix(_TAKEN)))
 
     def folder(self, prefix: str) -> Path:
         """A new folder in this engine's temporary folder."""
@@ -142,10 +233,37 @@ class Store:
         return path
 
     def adopt(self, folder: Path) -> str:
-        """Make a finished folder a layer; its name."""
-        name = secrets.token_hex(6)
+        """Make a finished folder a layer; its name.
+
+        It holds the folder's time, so that a layer that was emptied is known for one.
+        """
+        name = f"{secrets.token_hex(4)}-{_seconds(folder.stat())}"
         folder.rename(self.layers / name)
         return name
+
+    def volume(self, key: str) -> Path:
+        """The folder of a cache volume, made when it is used for the first time."""
+        folder = self.volumes / digest(key)[:32]
+        data, name = folder / "data", folder / "name"
+        with self.lock(f"volume {folder.name}"):
+            if not data.exists():
+                draft = folder / "draft"
+                remove(draft)
+                draft.mkdir(parents=True)
+                draft.chmod(0o755)
+                draft.rename(data)
+            if not name.exists():
+                name.write_text(key)
+            os.utime(folder)
+        return data
+
+    def take_volume(self, name: str, used: int) -> Path | None:
+        """Take a volume out of the store, unless it was used since the time `used`."""
+        folder = self.volumes / name
+        with self.lock(f"volume {name}"):
+            if folder.stat().st_mtime_ns > used:
+                return None
+            return folder.rename(self.temporary / f"volume-{name}")
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -156,3 +274,20 @@ class Store:
             yield
         finally:
             os.close(fd)
+
+
+def _seconds(status: os.stat_result) -> str:
+    return f"{int(status.st_mtime):x}"
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there, as far as that is possible."""
+    try:
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        pass
+    except (OSError, RecursionError):  # folders deeper than Python goes
+        subprocess.run(["rm", "-rf", "--", path], capture_output=True, check=False)

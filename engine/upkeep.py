@@ -1,75 +1,148 @@
-"""What takes room in the store, and giving it back."""
+"""The store's upkeep by hand and by itself: what takes room in it, and giving it back."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from engine.pruning import entries, keep_below, prune, prune_volumes
 from engine.settings import Settings
+from engine.store import Store, living
+from engine.usage import Disk, Usage, cap, lack_of_room, measured, readable, size
 
-_PARTS = ("layers", "blobs", "volumes", "memo", "tmp")
+_BIGGEST = 10
+_UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
 
 
-def _store() -> Path:
-    return Settings.from_env(os.environ, Path.cwd()).store
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something of a size in the store: what it is or what made it, and its last use."""
+
+    bytes: int
+    what: str
+    used: float
+    """In seconds since 1970."""
+
+
+def _settings() -> Settings:
+    return Settings.from_env(os.environ, Path.cwd())
 
 
 def info(*, as_json: bool) -> int:
-    """Say how much room each part of the store takes."""
-    store = _store()
-    sizes = {part: _bytes(store / part) for part in _PARTS}
+    """Say what takes room in the store."""
+    settings = _settings()
+    store, disk = settings.store, Disk.of(settings.store)
+    usage = measured(store, anew=True)
+    parts = {**usage.parts, "tmp": size(store / "tmp")}
+    biggest, volumes = _biggest(store, usage), _volumes(store, usage)
     if as_json:
-        print(json.dumps({"store": str(store), "bytes": sizes}))
+        facts = {
+            "store": str(store),
+            "bytes": parts,
+            "total": usage.total,
+            "cap": cap(settings),
+            "free": disk.free,
+            "engines": len(living(store)),
+            "biggest": [asdict(part) for part in biggest],
+            "volumes": [asdict(part) for part in volumes],
+        }
+        print(json.dumps(facts))
         return 0
-    print(f"store  {store}")
-    for part, size in sizes.items():
-        print(f"{part:8} {size / 1e6:10.1f} MB")
-    print(f"{'total':8} {sum(sizes.values()) / 1e6:10.1f} MB")
+    print(f"{store}: {readable(usage.total)} of at most {readable(cap(settings))}")
+    print(f"{readable(disk.free)} are free on its disk; engines at work: {len(living(store))}")
+    for name, count in parts.items():
+        print(f"  {name:8} {readable(count):>9}")
+    _list("The biggest layers and blobs, when they were used last, and what made them:", biggest)
+    _list("The biggest cache volumes:", volumes)
     return 0
 
 
-def prune() -> int:
-    """Remove everything but cache volumes, unless an engine is at work in the store."""
-    store = _store()
-    if not store.exists():
-        print(f"{store} is not there: nothing to prune")
+def _list(title: str, parts: list[Part]) -> None:
+    if parts:
+        print(title)
+    for part in parts[:_BIGGEST]:
+        print(f"  {readable(part.bytes):>9}  {_last_use(part.used):>14}  {part.what}")
+
+
+def _last_use(when: float) -> str:
+    if not when:
+        return "not any more"
+    seconds = time.time() - when
+    for unit, name in _UNITS:
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name} ago"
+    return "just now"
+
+
+def _biggest(store: Path, usage: Usage) -> list[Part]:
+    sizes = {f"layers/{name}": count for name, count in usage.layers.items()}
+    sizes |= {f"blobs/{name}": count for name, count in usage.blobs.items()}
+    # What needs a layer and little else is what made it; what builds on it uses it too.
+    made: dict[str, tuple[int, str]] = {}
+    used: dict[str, float] = defaultdict(float)
+    for entry in entries(store):
+        for path in entry.needs:
+            used[path] = max(used[path], entry.used / 1e9)
+            found = (len(entry.needs), entry.what)
+            if entry.what and (path not in made or found < made[path]):
+                made[path] = found
+    biggest = sorted(sizes, key=lambda path: -sizes[path])[:_BIGGEST]
+    return [Part(sizes[p], made.get(p, (0, p))[1], used[p]) for p in biggest]
+
+
+def _volumes(store: Path, usage: Usage) -> list[Part]:
+    found = []
+    for folder, count in usage.volumes.items():
+        path, name = store / "volumes" / folder, folder
+        with suppress(FileNotFoundError):
+            name = (path / "name").read_text()
+        with suppress(FileNotFoundError):
+            found.append(Part(count, name, path.stat().st_mtime))
+    return sorted(found, key=lambda part: -part.bytes)
+
+
+def prune_by_hand(*, volumes: bool, older_than: float) -> int:
+    """Remove what no engine at work uses and nobody used for `older_than` seconds."""
+    settings = _settings()
+    if not settings.store.exists():
+        print(f"{settings.store} is not there: nothing to prune")
         return 0
-    if _in_use(store):
-        print(f"an engine is at work in {store}: try again when it has ended")
-        return 3
-    before = _bytes(store)
-    for part in ("memo", "layers", "blobs", "tmp"):
-        shutil.rmtree(store / part, ignore_errors=True)
-    print(f"freed {(before - _bytes(store)) / 1e6:.1f} MB in {store}; cache volumes stay")
-    return 0
+    store = Store(settings.store)
+    try:
+        since = time.time_ns() - int(older_than * 1e9)
+        engines = len(living(store.path)) - 1  # but for our own
+        with store.lock("prune"):
+            freed = prune(store, unused_since=since)
+            freed += prune_volumes(store, unused_since=since) if volumes else 0
+            usage = measured(store.path, anew=True)
+        notes = [f"freed {readable(freed)} in {store.path}, {readable(usage.total)} are left"]
+        notes += [] if volumes else ["cache volumes stay"]
+        notes += ["what engines at work use stays"] if engines else []
+        print("; ".join(notes))
+        return 0
+    finally:
+        store.close()
 
 
-def _in_use(store: Path) -> bool:
-    for alive in store.glob("tmp/*/alive"):
-        fd = os.open(alive, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-    return False
+def tidy() -> int:
+    """What every engine has done now and then: keep the store below its cap.
 
-
-def _bytes(path: Path) -> int:
-    """Disk blocks below a path; files that layers share are counted once."""
-    seen: set[int] = set()
-    total = 0
-    for folder, names, files in os.walk(path):
-        for name in names + files:
-            try:
-                status = os.lstat(os.path.join(folder, name))
-            except FileNotFoundError:
-                continue  # an engine is at work
-            if status.st_ino not in seen:
-                seen.add(status.st_ino)
-                total += status.st_blocks * 512
-    return total
+    A full disk is no reason to remove anything: others may have filled it. It is said instead.
+    """
+    # It must not slow down what it is done for.
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    settings = _settings()
+    store = Store(settings.store)
+    try:
+        with store.lock("prune"):
+            keep_below(store, cap(settings))
+        if Disk.of(store.path).nearly_full:
+            print(lack_of_room(settings))
+        return 0
+    finally:
+        store.close()

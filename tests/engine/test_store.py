@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -150,31 +151,79 @@ def test_format_that_a_full_disk_left_empty_is_written_again(path: Path) -> None
     assert (path / "format").read_text() == FORMAT
 
 
+def a_layer(store: Store, contents: str = "contents") -> str:
+    """A layer with one file."""
+    folder = store.folder("layer")
+    (folder / "file").write_text(contents)
+    return store.adopt(folder)
+
+
 def test_after_a_reboot_only_what_was_finished_last_is_forgotten(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boot = tmp_path / "boot_id"
     boot.write_text("first\n")
     monkeypatch.setattr(store_module, "_BOOT_ID", boot)
-    store = Store(path)
+    monkeypatch.setattr(store_module, "_WRITE_BACK_SECONDS", 0.5)
     old, new = "ab" * 32, "cd" * 32
-    store.remember(old, {"is": "old"})
-    store.remember(new, {"is": "new"})
-    before = time.time() - 120
-    os.utime(path / "memo/ab" / old, (before, before))
+    store = Store(path)
+    store.remember(old, {"layers": [a_layer(store)]})
+    time.sleep(0.6)
+    store.remember(new, {"layers": [a_layer(store)]})
+    (store.blobs / "blob").write_text("")
     store.close()
-    again = Store(path)
-    assert again.recall(new) == {"is": "new"}  # an engine's end is no reboot
+    again = Store(path)  # an engine's end is no reboot, and using what is old makes it no newer
+    assert again.recall(new) and again.recall(old)
     again.close()
     boot.write_text("second\n")
     after = Store(path)
-    assert after.recall(old) == {"is": "old"}
+    assert after.recall(old)
     assert after.recall(new) is None
-    after.remember(new, {"is": "made again"})
+    assert not list(after.blobs.iterdir())
+    assert os.listdir(after.temporary) == ["alive"]
+    after.remember(new, {"layers": [a_layer(after)]})
     after.close()
     last = Store(path)
-    assert last.recall(new) == {"is": "made again"}
+    assert last.recall(new)
     last.close()
+
+
+def _emptied(layer: Path) -> None:
+    (layer / "file").unlink()
+
+
+def _added_to(layer: Path) -> None:
+    (layer / "more").write_text("")
+
+
+def _removed(layer: Path) -> None:
+    _emptied(layer)
+    layer.rmdir()
+
+
+def _replaced(layer: Path) -> None:
+    _removed(layer)
+    layer.write_text("")
+
+
+@pytest.mark.parametrize("damage", [_emptied, _added_to, _removed, _replaced])
+def test_entry_with_a_damaged_layer_is_forgotten(
+    path: Path, damage: Callable[[Path], None]
+) -> None:
+    store = Store(path)
+    folder = store.folder("layer")
+    (folder / "file").write_text("contents")
+    os.utime(folder, (1e9, 1e9))
+    layer = store.adopt(folder)
+    store.remember("ab" * 32, {"layers": [layer]})
+    store.close()
+    whole = Store(path)
+    assert whole.recall("ab" * 32)
+    whole.close()
+    damage(path / "layers" / layer)
+    after = Store(path)
+    assert after.recall("ab" * 32) is None
+    after.close()
 
 
 def test_store_is_for_its_owner_alone(path: Path) -> None:
