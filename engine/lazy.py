@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
@@ -102,11 +103,12 @@ async def both(first: Awaitable[T], second: Awaitable[S]) -> tuple[T, S]:
 
 
 async def finished(work: Awaitable[T]) -> T:
-    """The result of work that is not to be left half done: a cancelled wait goes on to its end."""
+    """The result of work that is not to be left half done: cancelled waits go on to its end."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         while not task.done():
-            await asyncio.wait([task])
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
         raise

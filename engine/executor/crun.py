@@ -9,18 +9,22 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.executor.output import Output
 from engine.executor.spec import Meta, specification
+from engine.lazy import finished
 from engine.network import Namespace
 from engine.process import spawn
 
 GRACE_SECONDS = 8.0
 """How long a command that is told to end may take before it is killed."""
 
+_KILLED_SECONDS = 20.0
+_BLOCK = 1 << 18
 _NOT_STARTED = re.compile(rb"^ERROR \(catatonit:\d+\): failed to exec pid1: (?P<why>.*)\n\Z")
 
 
@@ -84,7 +88,7 @@ class Crun:
             reading = output.collect(process.stdout, process.stderr)
             await asyncio.gather(reading, _write(process.stdin, stdin), process.wait())
         except BaseException:
-            await _end(process, pid)
+            await finished(_end(process, pid))
             raise
         finally:
             following.cancel()
@@ -141,12 +145,24 @@ async def _follow(process: asyncio.subprocess.Process, pid_file: Path) -> None:
 
 async def _end(process: asyncio.subprocess.Process, pid_file: Path) -> None:
     """End a container whose result nobody wants any more."""
-    waiting = asyncio.ensure_future(process.wait())
-    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
+    # Its streams are still read: a full pipe would hold up its end, and asyncio's news of it.
+    streams = [_drained(s) for s in (process.stdout, process.stderr) if s is not None]
+    waiting = asyncio.gather(process.wait(), *streams)
+    for number, patience in (
+        (signal.SIGTERM, GRACE_SECONDS),
+        (signal.SIGKILL, _KILLED_SECONDS),
+    ):
         _signal(process, pid_file, number)
-        done, _ = await asyncio.shield(asyncio.wait([waiting], timeout=patience))
+        done, _ = await asyncio.wait([waiting], timeout=patience)
         if done:
             return
+    waiting.cancel()
+    print("a killed command does not end: the kernel waits for a device", file=sys.stderr)
+
+
+async def _drained(stream: asyncio.StreamReader) -> None:
+    while await stream.read(_BLOCK):
+        pass
 
 
 def _signal(process: asyncio.subprocess.Process, pid_file: Path, number: int) -> None:
