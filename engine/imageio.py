@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.blobs import Form, layer_files, stacked, unpacked, unpacked_before
 from engine.errors import EngineError
 from engine.lazy import Lazy
 from engine.model import Container, Healthcheck, Port
 from engine.oci import image as oci_image
-from engine.oci.archive import Archive, StoredLayer, open_archive
-from engine.oci.image import ImageConfig
-from engine.oci.layer import Layer, pack
-from engine.oci.layout import Image, LayerFile, write_archive
-from engine.oci.unpack import unpack
+from engine.oci.archive import open_archive
+from engine.oci.image import History, ImageConfig, Provenance
+from engine.oci.layout import Image, write_archive
+from engine.oci.manifest import StoredLayer
 from engine.snapshot import Snapshot
-from engine.store import digest
 
 if TYPE_CHECKING:
     from engine.session import Session
 
+# Equal containers are equal images, whenever and wherever they are made.
 _EPOCH = "1970-01-01T00:00:00Z"
+_STEP = History(created=_EPOCH, created_by="brewline")
 
 
 def config_of(container: Container) -> ImageConfig:
     """The image configuration of a container."""
-    system, arch, *variant = container.platform.split("/")
+    system, _, rest = container.platform.partition("/")
+    arch, _, variant = rest.partition("/")
     check = container.healthcheck
     return ImageConfig(
         architecture=arch,
         os=system,
-        variant=variant[0] if variant else "",
-        created=_EPOCH,
+        variant=variant,
         env=container.env,
         entrypoint=container.entrypoint or None,
         cmd=container.args or None,
@@ -64,11 +63,13 @@ def _check_of(check: Healthcheck) -> oci_image.Healthcheck:
     )
 
 
-def configured(container: Container, config: ImageConfig) -> Container:
-    """The container with an image's configuration."""
+def with_image(container: Container, config: ImageConfig, snapshot: Snapshot) -> Container:
+    """The container with an image's files and configuration. Raises EngineError."""
     ports = []
     for text in config.exposed_ports:
         number, _, protocol = text.partition("/")
+        if not number.isdecimal():
+            raise EngineError(f"the image exposes {text!r}, which is no port")
         ports.append(Port(port=int(number), protocol=(protocol or "tcp").upper()))
     check = config.healthcheck
     model_check = None
@@ -82,9 +83,18 @@ def configured(container: Container, config: ImageConfig) -> Container:
             start_interval=check.start_interval,
             retries=check.retries,
         )
+    provenance = Provenance(
+        layers=snapshot.layers,
+        created=config.created,
+        author=config.author,
+        history=config.history,
+    )
     return replace(
         container,
-        platform=config.platform,
+        rootfs=Lazy.of(snapshot),
+        ran=None,
+        provenance=provenance,
+        platform=config.platform if config.architecture else container.platform,
         env=config.env,
         entrypoint=config.entrypoint or (),
         args=config.cmd or (),
@@ -100,66 +110,52 @@ def configured(container: Container, config: ImageConfig) -> Container:
     )
 
 
-async def images_of(session: Session, containers: Sequence[Container]) -> list[Image]:
+async def images_of(
+    session: Session, containers: Sequence[Container], form: Form
+) -> tuple[Image, ...]:
     """The containers as images: their layers packed into blobs, each once."""
-    made = []
-    for container in containers:
-        snapshot = await container.rootfs.get()
-        layers = await asyncio.to_thread(_blobs, session, snapshot)
-        made.append(
-            Image(
-                config=config_of(container),
-                layers=tuple(layers),
-                annotations=dict(container.annotations),
-            )
+
+    def packed(container: Container, snapshot: Snapshot) -> Image:
+        config = config_of(container)
+        made = container.provenance
+        return Image(
+            config=replace(
+                config,
+                created=made.created if made and made.created else _EPOCH,
+                author=made.author if made else "",
+                history=_history(made, snapshot.layers),
+            ),
+            layers=layer_files(session.store, snapshot, form),
+            annotations=dict(container.annotations),
         )
-    return made
 
-
-def _blobs(session: Session, snapshot: Snapshot) -> list[LayerFile]:
-    return [_blob(session, name) for name in snapshot.layers]
-
-
-def _blob(session: Session, layer: str) -> LayerFile:
-    """The compressed blob of a layer, made once and kept in the store."""
-    store = session.store
-    key = digest("blob", layer)
-    record = store.recall(key)
-    if record is not None and (store.blobs / record["digest"]).exists():
-        path = store.blobs / record["digest"]
-        return LayerFile(
-            layer=Layer(digest=record["digest"], diff_id=record["diff_id"], size=record["size"]),
-            path=path,
-        )
-    draft = store.temporary / f"blob-{secrets.token_hex(6)}"
-    with draft.open("wb") as file:
-        packed = pack(store.layers / layer, file)
-    path = store.blobs / packed.digest
-    draft.rename(path)
-    store.remember(
-        key,
-        {
-            "layers": [layer],
-            "digest": packed.digest,
-            "diff_id": packed.diff_id,
-            "size": packed.size,
-        },
+    return tuple(
+        [await asyncio.to_thread(packed, each, await each.rootfs.get()) for each in containers]
     )
-    return LayerFile(layer=packed, path=path)
+
+
+def _history(made: Provenance | None, layers: tuple[str, ...]) -> tuple[History, ...]:
+    """A step for each layer, those of the image below with what it says about itself."""
+    below: tuple[History, ...] = ()
+    if made is not None and layers[: len(made.layers)] == made.layers:
+        steps = sum(not step.empty_layer for step in made.history)
+        below = made.history if steps == len(made.layers) else ()
+    more = len(layers) - sum(not step.empty_layer for step in below)
+    return (*below, *[_STEP] * more)
 
 
 async def write_image(
-    session: Session, containers: Sequence[Container], target: Path, name: str = ""
+    session: Session, containers: Sequence[Container], target: Path, form: Form, name: str = ""
 ) -> None:
     """Write the containers, platforms of one image, as an archive; whole or not at all."""
-    made = await images_of(session, containers)
+    made = await images_of(session, containers, form)
 
     def write() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with draft.open("wb") as file:
-                write_archive(file, made, name=name)
+                write_archive(file, made, name=name, docker=form.docker)
             draft.replace(target)
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -171,50 +167,20 @@ async def write_image(
 async def read_image(
     session: Session, container: Container, path: Path, tag: str = ""
 ) -> Container:
-    """The container with the image of an archive, or of a folder with an OCI layout.
-
-    Raises EngineError if it is neither.
-    """
+    """The container with the image of an archive. Raises EngineError if it is none."""
 
     def read() -> Container:
         with open_archive(path) as archive:
             stored = archive.select(container.platform, tag)
-            snapshot = _stacked(session, archive, stored.layers)
-            return replace(configured(container, stored.config), rootfs=Lazy.of(snapshot), ran=None)
+
+            def layer_of(layer: StoredLayer) -> str:
+                known = unpacked_before(session.store, layer)
+                return known or unpacked(session.store, layer, archive.open(layer))[0]
+
+            snapshot = stacked(session.snapshots, stored.layers, layer_of)
+            return with_image(container, stored.config, snapshot)
 
     try:
         return await asyncio.to_thread(read)
     except OSError as error:
         raise EngineError(f"the image {path.name} cannot be read: {error.strerror}") from error
-
-
-def _stacked(session: Session, archive: Archive, layers: Iterable[StoredLayer]) -> Snapshot:
-    """The layers of an image on top of each other; one that is in the store is not unpacked."""
-    snapshot = Snapshot((), "image", plain=True)
-    for layer in layers:
-        key = digest("image layer", snapshot.key, layer.diff_id)
-        known = session.snapshots.recall(key)
-        if known is None:
-            name = _unpacked(session, archive, layer)
-            known = session.snapshots.stacked(snapshot, name, key, plain=True)
-            session.snapshots.remember(known)
-        snapshot = known
-    return snapshot
-
-
-def _unpacked(session: Session, archive: Archive, layer: StoredLayer) -> str:
-    key = digest("unpacked", layer.diff_id)
-    record = session.store.recall(key)
-    if record is not None:
-        return str(record["layers"][0])
-    folder = session.store.folder("unpack")
-    top = folder / "fs"
-    top.mkdir(mode=0o755)
-    try:
-        with archive.open(layer) as blob:
-            unpack(blob, top, digest=layer.digest, diff_id=layer.diff_id)
-        name = session.store.adopt(top)
-        session.store.remember(key, {"layers": [name]})
-        return name
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import registry
 from engine.errors import EngineError, ProcessError
 from engine.lazy import Lazy
 from engine.model import Container
 from engine.oci.reference import Reference, parse_reference
 from engine.process import run
+from engine.registry.errors import Unreachable
+from engine.registry.stop import Turns
 from engine.selection import Selection
 from engine.snapshot import Snapshot
 from engine.store import digest
@@ -45,6 +46,7 @@ class Images:
         self._session = session
         self._known: dict[tuple[str, str], Lazy[Container]] = {}
         self._unreachable: dict[str, str] = {}
+        self.turns = Turns()
         self._recipes = _read_recipes(session.settings.images)
 
     async def pull(self, container: Container, address: str) -> Container:
@@ -65,11 +67,13 @@ class Images:
         )
 
     async def _resolve(self, reference: Reference, container: Container) -> Container:
+        from engine.registry.pull import pull
+
         why = self._unreachable.get(reference.registry)
         if why is None:
             try:
-                return await registry.pull(self._session, reference, container)
-            except registry.Unreachable as error:
+                return await pull(self._session, reference, container)
+            except Unreachable as error:
                 why = self._unreachable[reference.registry] = str(error)
         recipe = self._recipe(reference)
         if recipe is None:
@@ -110,7 +114,8 @@ class Images:
         )
 
     async def _built(self, recipe: Recipe, platform: str) -> Container:
-        from engine.dockerfile.build import Build, Context
+        from engine.dockerfile.build import Build
+        from engine.dockerfile.inputs import Context
         from engine.hostfiles import host_directory
 
         file = recipe.folder / recipe.table["dockerfile"]

@@ -68,6 +68,30 @@ async def run(
     return out.decode(errors="replace")
 
 
+def ask(*command: str, stdin: bytes, timeout: float) -> str:
+    """What a program answers to `stdin`, for work in threads. Raises ProcessError."""
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout)
+    except FileNotFoundError:
+        raise ProcessError(list(command), 127, "not installed") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProcessError(list(command), -1, str(error)) from None
+    if done.returncode:
+        text = (done.stderr or done.stdout).decode(errors="replace")
+        raise ProcessError(list(command), done.returncode, text)
+    return done.stdout.decode(errors="replace")
+
+
+def piped(*command: str) -> subprocess.Popen[bytes]:
+    """A program through which bytes are sent, for work in threads. Raises ProcessError."""
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise ProcessError(list(command), 127, "not installed") from None
+
+
 async def end(process: asyncio.subprocess.Process) -> None:
     """Kill a program's process group, if it has not ended, and wait for it."""
     if process.returncode is None:

@@ -12,8 +12,8 @@ PACKAGES = {
     "ip": "iproute2",
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
-    "skopeo": "skopeo",
     "slirp4netns": "slirp4netns",
+    "zstd": "zstd",
     "/usr/share/containers/seccomp.json": "golang-github-containers-common",
 }
 """Program (or file) and the package of Debian and Ubuntu that has it."""

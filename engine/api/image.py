@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine import files, registry
+from engine import files
 from engine.api.arguments import expanded, look
+from engine.blobs import form_of
 from engine.calls import field
 from engine.errors import EngineError
 from engine.imageio import read_image, write_image
@@ -16,6 +17,7 @@ from engine.images import STAND_IN_LABEL
 from engine.lazy import Lazy
 from engine.model import Container, File
 from engine.oci.reference import parse_reference
+from engine.registry.places import is_loopback
 from engine.root import Root
 from engine.snapshot import Snapshot
 from engine.store import digest
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from engine.session import Session
 
 _TARBALL = "/container.tar"
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 @field("Container", "export")
@@ -33,14 +34,16 @@ async def export(
     container: Container,
     path: str,
     platform_variants: Sequence[Container] = (),
+    forced_compression: str | None = None,
+    media_types: str | None = None,
     expand: bool = False,
-    **_options: Any,
 ) -> str:
     """Write the container as an image archive on the client's machine; its path."""
+    form = form_of(forced_compression, media_types)
     target = session.host_path(expanded(container, path, expand))
     if target.is_dir():
         raise EngineError(f"destination {target} is a directory; name a file")
-    await write_image(session, _variants(container, platform_variants), target)
+    await write_image(session, _variants(container, platform_variants), target, form)
     return str(target)
 
 
@@ -49,9 +52,11 @@ async def as_tarball(
     session: Session,
     container: Container,
     platform_variants: Sequence[Container] = (),
-    **_options: Any,
+    forced_compression: str | None = None,
+    media_types: str | None = None,
 ) -> File:
     """The container as an image archive."""
+    form = form_of(forced_compression, media_types)
     variants = _variants(container, platform_variants)
 
     async def compute() -> Snapshot:
@@ -59,10 +64,10 @@ async def as_tarball(
         top = folder / "fs"
         top.mkdir(mode=0o755)
         tarball = top / _TARBALL.lstrip("/")
-        await write_image(session, variants, tarball)
+        await write_image(session, variants, tarball, form)
         os.utime(tarball, (0, 0))
         keys = [(await v.rootfs.get()).key for v in variants]
-        key = digest("tarball", keys, str([_config_key(v) for v in variants]))
+        key = digest("tarball", keys, str([_config_key(v) for v in variants]), str(form))
         return Snapshot((session.store.adopt(top),), key)
 
     return File(Lazy(compute), _TARBALL)
@@ -104,14 +109,17 @@ async def publish(
     container: Container,
     address: str,
     platform_variants: Sequence[Container] = (),
+    forced_compression: str | None = None,
+    media_types: str | None = None,
     registry_service: object = None,
-    **_options: Any,
 ) -> str:
     """Push the container as an image; its reference with the digest."""
-    reference = parse_reference(address)
+    from engine.registry.push import publish as push
+
+    reference, form = parse_reference(address), form_of(forced_compression, media_types)
     variants = _variants(container, platform_variants)
     standing_in = [dict(v.labels).get(STAND_IN_LABEL, "") for v in variants]
-    local = reference.registry.rsplit(":", 1)[0] in _LOOPBACK
+    local = is_loopback(reference.registry)
     if any(standing_in) and not local:
         raise EngineError(
             f"refused: the image is made on a stand-in for {', '.join(filter(None, standing_in))}; "
@@ -119,4 +127,4 @@ async def publish(
         )
     if not local and any(v.standins for v in variants):
         raise EngineError("refused: the image holds files of a stand-in image")
-    return await registry.publish(session, reference, variants)
+    return await push(session, reference, variants, form)

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from engine.jsontext import parse
 from engine.oci.image import ImageConfig, ImageError
-from engine.oci.layout import INDEX_TYPE, MANIFEST_TYPE, REF_NAME
+from engine.oci.layout import REF_NAME
+from engine.oci.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    StoredLayer,
+    checked_digest,
+    entries,
+    fitness,
+    stored_layers,
+)
 
-_INDEX_TYPES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
-_MANIFEST_TYPES = (MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _DEEPEST = 4  # an index in an index in …
 _LARGEST_JSON = 32 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredLayer:
-    """A layer of a stored image; `digest` is "" where only the tar's own (`diff_id`) is known."""
-
-    diff_id: str
-    digest: str = ""
-    media_type: str = ""
-    size: int = 0
-    path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +50,13 @@ class Archive:
 
     def select(self, platform: str = "", tag: str = "") -> StoredImage:
         """The image of that platform and tag, if they are given. Raises ImageError."""
+        found: list[tuple[int, StoredImage]] = []
         for image in self.images:
-            fits = not platform or _same_platform(image.config.platform, platform)
-            if fits and (not tag or image.tag.rpartition(":")[2] == tag):
-                return image
+            rank = fitness(image.config.platform, platform) if platform else 0
+            if rank is not None and (not tag or image.tag.rpartition(":")[2] == tag):
+                found.append((rank, image))
+        if found:
+            return min(found, key=lambda ranked: ranked[0])[1]
         have = ", ".join(sorted({image.config.platform for image in self.images})) or "none"
         wanted = " and ".join(filter(None, (platform, tag and f"tag {tag}")))
         raise ImageError(f"the archive has no image for {wanted or 'any platform'}; it has: {have}")
@@ -88,30 +85,20 @@ class Archive:
             yield self._saved_by_docker(entry)
 
     def _in_index(self, index: Any, tag: str, depth: int) -> Iterator[StoredImage]:
-        for entry in index.get("manifests") or ():
+        for entry in entries(index):
             named = (entry.get("annotations") or {}).get(REF_NAME, tag)
             kind = entry.get("mediaType")
-            if kind in _INDEX_TYPES and depth < _DEEPEST:
+            if kind in INDEX_TYPES and depth < _DEEPEST:
                 yield from self._in_index(self._checked(entry), named, depth + 1)
-            elif kind in _MANIFEST_TYPES and not _is_attestation(entry):
+            elif kind in MANIFEST_TYPES:
                 yield self._image(self._checked(entry), entry["digest"], named)
 
     def _image(self, manifest: Any, digest: str, tag: str) -> StoredImage:
         config = ImageConfig.from_json(self._blob(manifest["config"]["digest"]))
-        layers = manifest.get("layers") or []
-        if len(layers) != len(config.diff_ids):
-            raise ImageError("the image's manifest and configuration list different layers")
-        stored = [
-            StoredLayer(
-                diff_id=diff_id,
-                digest=layer["digest"],
-                media_type=layer["mediaType"],
-                size=layer["size"],
-                path=_path(layer["digest"]),
-            )
-            for layer, diff_id in zip(layers, config.diff_ids, strict=True)
-        ]
-        return StoredImage(config=config, layers=tuple(stored), digest=digest, tag=tag)
+        layers = tuple(
+            replace(layer, path=_path(layer.digest)) for layer in stored_layers(manifest, config)
+        )
+        return StoredImage(config=config, layers=layers, digest=digest, tag=tag)
 
     def _saved_by_docker(self, entry: Any) -> StoredImage:
         with self._open(entry["Config"]) as file:
@@ -183,16 +170,4 @@ def _json(file: BinaryIO) -> Any:
 
 
 def _path(digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
-        raise ImageError(f"the archive names a blob {digest!r}, which is no digest")
-    return "blobs/" + digest.replace(":", "/")
-
-
-def _is_attestation(entry: Any) -> bool:
-    return bool((entry.get("platform") or {}).get("os") == "unknown")
-
-
-def _same_platform(stored: str, wanted: str) -> bool:
-    # arm64 without a variant means v8.
-    default = {"linux/arm64": "linux/arm64/v8"}
-    return default.get(stored, stored) == default.get(wanted, wanted)
+    return "blobs/" + checked_digest(digest).replace(":", "/")

@@ -47,6 +47,16 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What an image says of how it was made; `layers` are its layers where they are kept."""
+
+    layers: tuple[str, ...]
+    created: str = ""
+    author: str = ""
+    history: tuple[History, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
     """An image's configuration; `entrypoint` and `cmd` are None where there is none.
 

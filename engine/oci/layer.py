@@ -1,4 +1,4 @@
-"""From an overlay's upper directory to a layer as registries keep it: a tar, gzipped.
+"""From an overlay's upper directory to a layer as registries keep it: a tar, compressed.
 
 Equal trees give equal bytes. What an overlay says with devices and attributes, a layer says with
 names: `.wh.NAME` for what is gone, `.wh..wh..opq` for a directory that hides those below it.
@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from engine.oci.streams import BLOCK, DigestWriter, GzipWriter, LayerError, Writer
+from engine.oci.compression import compressor, decompressed
+from engine.oci.streams import BLOCK, DigestReader, DigestWriter, LayerError, Writer
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
 GZIP_LAYER = f"{TAR_LAYER}+gzip"
 
-_FASTEST = 1
 _OVERLAYS = ("trusted.overlay.", "user.overlay.")
 _XATTR = "SCHILY.xattr."
 
@@ -35,25 +37,56 @@ class Layer:
     media_type: str = GZIP_LAYER
 
 
-def pack(upper: Path, target: Writer, *, epoch: int | None = None, level: int = _FASTEST) -> Layer:
+def media_type(compression: str) -> str:
+    """The media type of a layer compressed by "gzip", "zstd" or, as it is, ""."""
+    return f"{TAR_LAYER}+{compression}" if compression else TAR_LAYER
+
+
+def pack(
+    upper: Path, target: Writer, *, epoch: int | None = None, compression: str = "gzip"
+) -> Layer:
     """Write the layer that the upper directory `upper` is to `target`, in one pass.
 
     With `epoch`, in seconds, no file is younger. Sockets are left out. Raises LayerError.
     """
+
+    def write(plain: DigestWriter) -> None:
+        with tarfile.open(
+            fileobj=plain,  # type: ignore[call-overload]  # it only writes and tells
+            mode="w",
+            format=tarfile.PAX_FORMAT,
+            encoding="utf-8",
+            errors="surrogateescape",
+            copybufsize=BLOCK,
+        ) as tar:
+            _Packer(upper, tar, epoch).run()
+
+    return _compressed(write, target, compression)
+
+
+def repack(source: BinaryIO, target: Writer, *, compression: str) -> Layer:
+    """Write the layer `source`, compressed somehow, to `target` in another compression."""
+
+    def write(plain: DigestWriter) -> None:
+        with closing(decompressed(DigestReader(source))[0]) as content:
+            while data := content.read(BLOCK):
+                plain.write(data)
+
+    return _compressed(write, target, compression)
+
+
+def _compressed(write: Callable[[DigestWriter], None], target: Writer, compression: str) -> Layer:
     blob = DigestWriter(target)
-    compressed = GzipWriter(blob, level)
-    plain = DigestWriter(compressed)
-    with tarfile.open(
-        fileobj=plain,  # type: ignore[call-overload]  # it only writes and tells
-        mode="w",
-        format=tarfile.PAX_FORMAT,
-        encoding="utf-8",
-        errors="surrogateescape",
-        copybufsize=BLOCK,
-    ) as tar:
-        _Packer(upper, tar, epoch).run()
-    compressed.finish()
-    return Layer(digest=blob.digest, diff_id=plain.digest, size=blob.size)
+    with closing(compressor(blob, compression)) as compressed:
+        plain = DigestWriter(compressed)
+        write(plain)
+        compressed.finish()
+    return Layer(
+        digest=blob.digest,
+        diff_id=plain.digest,
+        size=blob.size,
+        media_type=media_type(compression),
+    )
 
 
 def kept_attribute(name: str) -> bool:

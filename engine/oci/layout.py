@@ -1,4 +1,4 @@
-"""Write images as an OCI layout: an archive for people, a folder for the registry's client.
+"""Images as documents and blobs, and as an archive in OCI's layout.
 
 Equal images give equal bytes. With one image the archive can be loaded by Docker too.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,14 +15,27 @@ from pathlib import Path
 from typing import Any
 
 from engine.oci.image import CONFIG_TYPE, ImageConfig, to_bytes
-from engine.oci.layer import Layer
+from engine.oci.layer import GZIP_LAYER, TAR_LAYER, Layer
+from engine.oci.manifest import (
+    DOCKER_CONFIG_TYPE,
+    DOCKER_INDEX_TYPE,
+    DOCKER_MANIFEST_TYPE,
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+)
 from engine.oci.reference import parse_reference
 from engine.oci.streams import BLOCK, Writer
 
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 REF_NAME = "org.opencontainers.image.ref.name"
 _FULL_NAME = "io.containerd.image.name"
+
+_DOCKER_TYPES = {
+    INDEX_TYPE: DOCKER_INDEX_TYPE,
+    MANIFEST_TYPE: DOCKER_MANIFEST_TYPE,
+    CONFIG_TYPE: DOCKER_CONFIG_TYPE,
+    TAR_LAYER: "application/vnd.docker.image.rootfs.diff.tar",
+    GZIP_LAYER: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +55,84 @@ class Image:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_archive(target: Writer, images: Sequence[Image], *, name: str = "") -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A manifest or an index, with what others say of it."""
+
+    data: bytes
+    descriptor: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """`sha256:…`."""
+        return str(self.descriptor["digest"])
+
+    @property
+    def media_type(self) -> str:
+        """What it is."""
+        return str(self.descriptor["mediaType"])
+
+
+class Contents:
+    """What images consist of: several are the platforms of one.
+
+    `blobs` are configurations and layers by digest, `manifests` one for each image, and `top` is
+    what a name stands for: the only manifest, or an index. With `docker` all are of Docker's own
+    media types.
+    """
+
+    def __init__(self, images: Sequence[Image], *, docker: bool = False) -> None:
+        self._docker = docker
+        self.blobs: dict[str, bytes | Path] = {}
+        self.manifests = [self._manifest(image) for image in images]
+        self.top = self.manifests[0]
+        if len(images) != 1:
+            listed = [document.descriptor for document in self.manifests]
+            kind = self._type(INDEX_TYPE)
+            self.top = _document(kind, _index(kind, listed))
+
+    def _manifest(self, image: Image) -> Document:
+        config = _config(image)
+        self.blobs[_digest(config)] = config
+        for file in image.layers:
+            self.blobs[file.layer.digest] = file.path
+        kind = self._type(MANIFEST_TYPE)
+        manifest: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": kind,
+            "config": _descriptor(self._type(CONFIG_TYPE), config),
+            "layers": [self._layer(file.layer) for file in image.layers],
+        }
+        if image.annotations:
+            manifest["annotations"] = dict(image.annotations)
+        return _document(kind, manifest, platform=_platform(image.config))
+
+    def _layer(self, layer: Layer) -> dict[str, Any]:
+        kind = self._type(layer.media_type)
+        return {"mediaType": kind, "digest": layer.digest, "size": layer.size}
+
+    def _type(self, media_type: str) -> str:
+        return _DOCKER_TYPES[media_type] if self._docker else media_type
+
+
+def write_archive(
+    target: Writer, images: Sequence[Image], *, name: str = "", docker: bool = False
+) -> str:
     """Write a tar of the layout to `target`; `name` is what the image is called.
 
-    Several images are the platforms of one. Returns the digest that a registry would show.
+    Returns the digest that a registry would show.
     """
-    contents = _Contents(images, name)
-    files: dict[str, bytes | Path] = {**contents.files, **contents.blobs}
+    contents, names = Contents(images, docker=docker), _names(name)
+    top = contents.top.descriptor
+    entry = {**top, "annotations": names} if names else top
+    files: dict[str, bytes | Path] = {
+        **{_path(digest): content for digest, content in contents.blobs.items()},
+        **{_path(each.digest): each.data for each in (*contents.manifests, contents.top)},
+        "index.json": to_bytes(_index(INDEX_TYPE, [entry])),
+        "oci-layout": to_bytes({"imageLayoutVersion": "1.0.0"}),
+    }
+    if len(images) == 1:
+        files["manifest.json"] = _docker_manifest(images[0], names)
     with tarfile.open(
         fileobj=target,  # type: ignore[call-overload]  # it only writes and tells
         mode="w",
@@ -62,22 +145,7 @@ def write_archive(target: Writer, images: Sequence[Image], *, name: str = "") ->
             tar.addfile(info)
         for path in sorted(files):
             _add(tar, path, files[path])
-    return contents.digest
-
-
-def write_folder(folder: Path, images: Sequence[Image], *, name: str = "") -> str:
-    """Write the layout into `folder`, its layers as hard links where that is possible."""
-    contents = _Contents(images, name)
-    (folder / "blobs/sha256").mkdir(parents=True, exist_ok=True)
-    for path, data in contents.files.items():
-        (folder / path).write_bytes(data)
-    for path, source in contents.blobs.items():
-        (folder / path).unlink(missing_ok=True)
-        try:
-            os.link(source, folder / path)
-        except OSError:
-            shutil.copyfile(source, folder / path)
-    return contents.digest
+    return contents.top.digest
 
 
 def _add(tar: tarfile.TarFile, path: str, content: bytes | Path) -> None:
@@ -89,44 +157,6 @@ def _add(tar: tarfile.TarFile, path: str, content: bytes | Path) -> None:
     with content.open("rb") as file:
         info.size = os.fstat(file.fileno()).st_size
         tar.addfile(info, file)
-
-
-class _Contents:
-    """The files of a layout: those made here as bytes, the layers as paths."""
-
-    def __init__(self, images: Sequence[Image], name: str) -> None:
-        self.files: dict[str, bytes] = {}
-        self.blobs: dict[str, Path] = {}
-        names = _names(name)
-        manifests = [self._image(image) for image in images]
-        if len(images) == 1:
-            top = manifests[0]
-            self.files["manifest.json"] = _docker_manifest(images[0], names)
-        else:
-            top = self._blob(INDEX_TYPE, to_bytes(_index(manifests)))
-        self.digest: str = top["digest"]
-        annotated = {**top, "annotations": names} if names else top
-        self.files["index.json"] = to_bytes(_index([annotated]))
-        self.files["oci-layout"] = to_bytes({"imageLayoutVersion": "1.0.0"})
-
-    def _image(self, image: Image) -> dict[str, Any]:
-        for file in image.layers:
-            self.blobs[_path(file.layer.digest)] = file.path
-        manifest: dict[str, Any] = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": self._blob(CONFIG_TYPE, _config(image)),
-            "layers": [_descriptor(file.layer) for file in image.layers],
-        }
-        if image.annotations:
-            manifest["annotations"] = dict(image.annotations)
-        described = self._blob(MANIFEST_TYPE, to_bytes(manifest))
-        return {**described, "platform": _platform(image.config)}
-
-    def _blob(self, media_type: str, data: bytes) -> dict[str, Any]:
-        digest = _digest(data)
-        self.files[_path(digest)] = data
-        return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
 
 def _config(image: Image) -> bytes:
@@ -143,8 +173,8 @@ def _docker_manifest(image: Image, names: Mapping[str, str]) -> bytes:
     return to_bytes([entry])
 
 
-def _index(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
+def _index(media_type: str, manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"schemaVersion": 2, "mediaType": media_type, "manifests": manifests}
 
 
 def _names(name: str) -> dict[str, str]:
@@ -155,8 +185,13 @@ def _names(name: str) -> dict[str, str]:
     return {_FULL_NAME: f"{reference.name}:{tag}", REF_NAME: tag}
 
 
-def _descriptor(layer: Layer) -> dict[str, Any]:
-    return {"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size}
+def _document(media_type: str, table: dict[str, Any], **more: Any) -> Document:
+    data = to_bytes(table)
+    return Document(data=data, descriptor={**_descriptor(media_type, data), **more})
+
+
+def _descriptor(media_type: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": _digest(data), "size": len(data)}
 
 
 def _platform(config: ImageConfig) -> dict[str, str]:

@@ -1,20 +1,14 @@
-"""Streams that count and digest what passes through them, and compressed ones."""
+"""Streams that count and digest what passes through them."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import importlib
 import io
-import zlib
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
 from engine.errors import EngineError
 
 BLOCK = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_GZIP_FORMAT = 31  # zlib's number for a gzip header, which it writes with time 0
 
 
 class LayerError(EngineError):
@@ -54,23 +48,6 @@ class DigestWriter:
         return self.size
 
 
-class GzipWriter:
-    """Compresses what is written to it; equal bytes give equal bytes."""
-
-    def __init__(self, target: Writer, level: int) -> None:
-        self._target = target
-        self._compressor = zlib.compressobj(level, zlib.DEFLATED, _GZIP_FORMAT)
-
-    def write(self, data: bytes) -> int:
-        """Take `data`."""
-        self._target.write(self._compressor.compress(data))
-        return len(data)
-
-    def finish(self) -> None:
-        """Write what is still held back; nothing can follow."""
-        self._target.write(self._compressor.flush())
-
-
 class DigestReader(io.RawIOBase):
     """Passes on what is read from it; knows its SHA-256 and its size."""
 
@@ -103,26 +80,3 @@ class DigestReader(io.RawIOBase):
         """Read to the end."""
         while self.read(BLOCK):
             pass
-
-
-def decompressed(source: DigestReader) -> tuple[BinaryIO, str]:
-    """The bytes that `source` holds as gzip, zstd or plain, and how: "gzip", "zstd" or ""."""
-    buffered = io.BufferedReader(source, BLOCK)
-    magic = buffered.peek(4)[:4]
-    if magic.startswith(_GZIP_MAGIC):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=buffered, mode="rb")), "gzip"
-    if magic == _ZSTD_MAGIC:
-        return _zstd(buffered), "zstd"
-    return buffered, ""
-
-
-def _zstd(source: BinaryIO) -> BinaryIO:
-    for module, opener in (("compression.zstd", "ZstdFile"), ("zstandard", "open")):
-        try:
-            return cast(BinaryIO, getattr(importlib.import_module(module), opener)(source, "rb"))
-        except ImportError:
-            continue
-    raise LayerError(
-        "the layer is compressed with zstd, which this Python cannot read: "
-        "use Python 3.14, install the package zstandard, or push the image with gzip"
-    )

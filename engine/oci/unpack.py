@@ -9,12 +9,14 @@ import os
 import stat
 import tarfile
 import zlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from engine.oci.folders import DIRECTORY, OVERLAY_OPAQUE, Folders, clear
-from engine.oci.layer import OPAQUE, TAR_LAYER, WHITEOUT, Layer, layer_attributes
-from engine.oci.streams import BLOCK, DigestReader, LayerError, decompressed
+from engine.oci.compression import decompressed
+from engine.oci.layer import OPAQUE, WHITEOUT, Layer, layer_attributes, media_type
+from engine.oci.streams import BLOCK, DigestReader, LayerError
 
 _AUFS = ".wh..wh."
 
@@ -29,17 +31,18 @@ def unpack(source: BinaryIO, directory: Path, *, digest: str = "", diff_id: str 
     root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         plain, compression = decompressed(blob)
-        tar = DigestReader(plain)
-        with tarfile.open(
-            fileobj=tar,
-            mode="r|",
-            bufsize=BLOCK,
-            encoding="utf-8",
-            errors="surrogateescape",
-        ) as members:
-            _Unpacker(root, members).run()
-        tar.drain()
-        blob.drain()
+        with closing(plain):
+            tar = DigestReader(plain)
+            with tarfile.open(
+                fileobj=tar,
+                mode="r|",
+                bufsize=BLOCK,
+                encoding="utf-8",
+                errors="surrogateescape",
+            ) as members:
+                _Unpacker(root, members).run()
+            tar.drain()
+            blob.drain()
     except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
         raise LayerError(f"this is no layer, or a damaged one: {error}") from None
     except OSError as error:
@@ -48,8 +51,8 @@ def unpack(source: BinaryIO, directory: Path, *, digest: str = "", diff_id: str 
         os.close(root)
     _check("digest", digest, blob.digest)
     _check("diff id", diff_id, tar.digest)
-    media_type = f"{TAR_LAYER}+{compression}" if compression else TAR_LAYER
-    return Layer(digest=blob.digest, diff_id=tar.digest, size=blob.size, media_type=media_type)
+    kind = media_type(compression)
+    return Layer(digest=blob.digest, diff_id=tar.digest, size=blob.size, media_type=kind)
 
 
 def _check(what: str, expected: str, found: str) -> None:
