@@ -14,7 +14,7 @@ from engine.calls import field
 from engine.errors import EngineError
 from engine.hostfiles import export_directory
 from engine.lazy import Lazy
-from engine.model import Container, Directory, File, Secret
+from engine.model import Container, Directory, File, Secret, Socket
 from engine.patterns import Glob
 from engine.root import Root, clean
 from engine.selection import Selection
@@ -334,11 +334,12 @@ async def docker_build(
     target: str = "",
     secrets: Sequence[Secret] = (),
     no_init: bool = False,
-    ssh: object = None,
+    ssh: Socket | None = None,
 ) -> Container:
     """The image that a Dockerfile in the directory describes."""
     # Imported late: half a program's start, for what most programs do not use.
-    from engine.dockerfile.build import Build, Context
+    from engine.dockerfile.build import Build
+    from engine.dockerfile.inputs import Context
 
     build = Build(
         session,
@@ -346,6 +347,7 @@ async def docker_build(
         platform=platform or session.platform,
         arguments={each["name"]: each["value"] for each in build_args or ()},
         secrets={secret.name: secret for secret in secrets or ()},
+        ssh=ssh,
         init=not no_init,
     )
     return await build.container(dockerfile, target)

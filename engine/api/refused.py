@@ -16,7 +16,6 @@ _VOLUME = "volumes of other machines are not mounted"
 _FROM_SERVICE = "servers are reached from the machine, not from services"
 _LLM = "language models are not called"
 _CLOUD = "it sends nothing to Dagger Cloud"
-_SSH = "no SSH agent is passed on to builds"
 
 _FIELDS = {
     "Query": {
@@ -52,7 +51,6 @@ _ARGUMENTS = {
         ("Container", "publish", "registryService"),
         ("Query", "http", "experimentalServiceHost"),
     ),
-    _SSH: (("Directory", "dockerBuild", "ssh"),),
 }
 
 IGNORED_ARGUMENTS = {

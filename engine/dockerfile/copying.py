@@ -3,250 +3,224 @@
 from __future__ import annotations
 
 import asyncio
-import bz2
-import hashlib
-import lzma
-import os
-import stat
-import tarfile
-import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from engine import files
-from engine.dockerfile.errors import DockerfileError
-from engine.errors import EngineError
-from engine.lazy import Lazy
+from engine import files, permissions
+from engine.dockerfile import archives, finding, remotes
+from engine.dockerfile.checkout import cloned
+from engine.dockerfile.errors import DockerfileError, Place
+from engine.dockerfile.expand import expand_heredoc
+from engine.dockerfile.finding import Found
+from engine.dockerfile.inputs import Inputs
+from engine.dockerfile.instructions import Add, Copy, Heredoc
+from engine.dockerfile.sources import Sources
+from engine.dockerfile.state import State
+from engine.lazy import Lazy, both
 from engine.model import Container, Directory, File
-from engine.oci.unpack import unpack as unpack_layer
-from engine.patterns import Glob
-from engine.root import Root, clean
 from engine.selection import Selection
-from engine.snapshot import Snapshot
-from engine.store import digest
+from engine.snapshot import EMPTY, Snapshot
 from engine.tree import Attributes
 from engine.users import UnknownUser, find_owner
 
-if TYPE_CHECKING:
-    from engine.session import Session
+_OCTAL = re.compile(r"[0-7]+")
+_HIGHEST_MODE = 0o7777
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """A COPY or ADD line with its words expanded."""
+    """A COPY or ADD line with its words expanded.
 
-    sources: tuple[str, ...]
-    heredocs: Mapping[str, str]
+    `unpack`: whether archives are unpacked; None where the flag was not given.
+    """
+
+    paths: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    repositories: tuple[remotes.Repository, ...] = ()
+    heredocs: tuple[Heredoc, ...] = ()
     destination: str
-    chown: str = ""
-    chmod: str = ""
+    owner: str = ""
+    mode: int | str | None = None
     excludes: tuple[str, ...] = ()
     parents: bool = False
-    unpack: bool = False
+    adds: bool = False
+    unpack: bool | None = None
     checksum: str = ""
 
 
+def after(
+    inputs: Inputs, sources: Sources, state: State, line: Copy | Add, place: Place
+) -> Container:
+    """The container with the files that the line brings in. Raises DockerfileError.
+
+    `--link` changes how real engines cache, and nothing in an ordinary result.
+    """
+    from_ = line.from_ if isinstance(line, Copy) else ""
+    source = sources[from_]
+    if from_:
+        state.takes_from(source.container)
+    request = _expanded(state, line)
+    work = _Work(inputs, state.container, source.directory, request, place)
+    return replace(state.container, rootfs=Lazy(work.rootfs))
+
+
+def _expanded(state: State, line: Copy | Add) -> Transfer:
+    words = tuple(state.word(word) for word in line.sources)
+    adds = isinstance(line, Add)
+    checksum = state.word(line.checksum) if isinstance(line, Add) else ""
+    repositories = {w: r for w in words if (r := remotes.repository(w)) is not None}
+    urls = tuple(w for w in words if remotes.is_url(w) and w not in repositories)
+    if repositories and not adds:
+        raise DockerfileError("source can't be a git ref for COPY")
+    if urls and not adds:
+        raise DockerfileError("source can't be a URL for COPY")
+    if checksum and len(words) != 1:
+        raise DockerfileError("checksum can't be specified for multiple sources")
+    if checksum and not urls and not repositories:
+        raise DockerfileError("checksum requires HTTP(S) or Git sources")
+    keep = line.keep_git_dir if isinstance(line, Add) else None
+    return Transfer(
+        paths=tuple(w for w in words if w not in repositories and w not in urls),
+        urls=urls,
+        repositories=tuple(r.asked(keep, checksum) for r in repositories.values()),
+        heredocs=tuple(_document(state, document) for document in line.heredocs),
+        destination=_destination(state, line.destination),
+        owner=state.word(line.chown),
+        mode=_mode(state.word(line.chmod)),
+        excludes=tuple(state.word(exclude) for exclude in line.excludes),
+        parents=isinstance(line, Copy) and line.parents,
+        adds=adds,
+        unpack=line.unpack if isinstance(line, Add) else None,
+        checksum=checksum,
+    )
+
+
+def _document(state: State, document: Heredoc) -> Heredoc:
+    if not document.expand:
+        return document
+    return replace(document, content=expand_heredoc(document.content, state.variables))
+
+
+def _destination(state: State, text: str) -> str:
+    """The absolute path; a slash at its end says that it is a directory."""
+    word = state.word(text)
+    slash = "/" if word in ("", ".") or word.endswith(("/", "/.")) else ""
+    path = state.container.absolute(word)
+    return path if path == "/" else path + slash
+
+
+def _mode(text: str) -> int | str | None:
+    if not text:
+        return None
+    if _OCTAL.fullmatch(text) and int(text, 8) <= _HIGHEST_MODE:
+        return int(text, 8)
+    if text[0].isdigit() or not permissions.valid(text):
+        raise DockerfileError(
+            f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and "
+            "07777, or symbolic as in u=rwX,go=rX"
+        )
+    return text
+
+
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A source path that is there."""
+class _Work:
+    """A line and what it works on."""
 
-    path: str
-    is_dir: bool
-    is_archive: bool
+    inputs: Inputs
+    below: Container
+    source: Directory
+    line: Transfer
+    place: Place
 
+    async def rootfs(self) -> Snapshot:
+        """The container's files after the line."""
+        # Side by side: the files may come from a stage of their own.
+        base, origin = await both(self.below.rootfs.get(), self._origin())
+        with self.place.blamed():
+            owner = await asyncio.to_thread(self._owner, base)
+            found = await asyncio.to_thread(self._found, origin)
+            how = Attributes(owner=owner, mode=self.line.mode, owned_way=owner is not None)
+            await self._check_destination(base, found)
+            made = Lazy.of(base)
+            for each in found:
+                made = self._copied(made, each, how)
+            for file in self._brought():
+                made = self._with_file(made, file, how)
+            for repository in self.line.repositories:
+                made = self._with_repository(made, repository, how)
+            return await made.get()
 
-def transferred(
-    session: Session, container: Container, source: Directory, line: Transfer
-) -> Lazy[Snapshot]:
-    """The container's files after the line."""
+    async def _origin(self) -> Snapshot:
+        return await self.source.snapshot.get() if self.line.paths else EMPTY
 
-    async def compute() -> Snapshot:
-        below = container.rootfs
-        found = await _found(session, source, line)
-        how = Attributes(owner=await _owner(session, container, line.chown), mode=_mode(line.chmod))
-        several = len(found) + len(line.heredocs) > 1 or line.destination.endswith("/")
-        if len(found) > 1 and not line.destination.endswith("/"):
+    def _owner(self, base: Snapshot) -> tuple[int, int] | None:
+        text = self.line.owner
+        if not text:
+            return None
+        with self.inputs.session.snapshots.view(base) as root:
+            try:
+                return find_owner(root, f"0{text}" if text.startswith(":") else text)
+            except UnknownUser as error:
+                raise DockerfileError(f"invalid user {text}: {error}") from None
+
+    def _found(self, origin: Snapshot) -> list[Found]:
+        with self.inputs.session.snapshots.view(origin) as root:
+            search = finding.Search(root, self.source.path, self.line.excludes)
+            found = search.parents if self.line.parents else search.all
+            return [each for path in self.line.paths for each in found(path)]
+
+    async def _check_destination(self, base: Snapshot, found: Sequence[Found]) -> None:
+        """Several files need a directory to go to."""
+        line = self.line
+        several = sum(not each.is_dir for each in found) + len(line.heredocs) + len(line.urls)
+        if several < 2 or line.destination.endswith("/"):
+            return
+
+        def is_directory() -> bool:
+            with self.inputs.session.snapshots.view(base) as root:
+                return finding.is_directory(root, line.destination)
+
+        if not await asyncio.to_thread(is_directory):
             raise DockerfileError(
                 "When using COPY with more than one source file, the destination "
                 f'must be a directory and end with a /: "{line.destination}"'
             )
-        for each in found:
-            below = _one(session, below, source, each, line, how)
-        for url in (s for s in line.sources if _is_url(s)):
-            below = _downloaded(session, below, url, line, how)
-        for name, contents in line.heredocs.items():
-            target = f"{line.destination.rstrip('/')}/{name}" if several else line.destination
-            below = files.with_new_file(
-                session.snapshots,
-                below,
-                target,
-                contents,
-                mode=how.mode if how.mode is not None else 0o644,
-                owner=how.owner or (0, 0),
+
+    def _copied(self, below: Lazy[Snapshot], found: Found, how: Attributes) -> Lazy[Snapshot]:
+        snapshots = self.inputs.session.snapshots
+        if not found.is_dir:
+            unpack = self.line.adds and self.line.unpack is not False
+            return self._with_file(
+                below, File(self.source.snapshot, found.path), how, unpack=unpack
             )
-        return await below.get()
+        selection = Selection(include=found.include, exclude=self.line.excludes)
+        what = files.What(selection=selection, how=how)
+        directory = Directory(self.source.snapshot, found.path)
+        return files.with_directory(snapshots, below, self.line.destination, directory, what)
 
-    return Lazy(compute)
+    def _with_file(
+        self, below: Lazy[Snapshot], file: File, how: Attributes, *, unpack: bool | None = None
+    ) -> Lazy[Snapshot]:
+        snapshots = self.inputs.session.snapshots
+        if self.line.unpack if unpack is None else unpack:
+            return archives.added(snapshots, below, self.line.destination, file, how)
+        return files.with_file(snapshots, below, self.line.destination, file, how)
 
+    def _brought(self) -> Iterator[File]:
+        """The files that come from elsewhere: from servers, and out of the line itself."""
+        for url in self.line.urls:
+            yield remotes.downloaded(self.inputs, url, self.line.checksum)
+        for document in self.line.heredocs:
+            path = f"/{document.name}"
+            snapshots = self.inputs.session.snapshots
+            yield File(files.with_new_file(snapshots, Lazy.of(EMPTY), path, document.content), path)
 
-def _is_url(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
-
-
-async def _found(session: Session, source: Directory, line: Transfer) -> list[_Found]:
-    wanted = [s for s in line.sources if not _is_url(s)]
-    if not wanted:
-        return []
-    snapshot = await source.snapshot.get()
-
-    def find() -> list[_Found]:
-        with session.snapshots.view(snapshot) as root:
-            return [each for path in wanted for each in _matching(root, source, path, line)]
-
-    return await asyncio.to_thread(find)
-
-
-def _matching(root: Root, source: Directory, path: str, line: Transfer) -> list[_Found]:
-    names = [clean(path)]
-    if any(char in path for char in "*?["):
-        matcher = Glob(clean(path).lstrip("/"))
-        entries = root.walk(source.path)
-        names = ["/" + entry.path for entry in entries if matcher.matches(entry.path)]
-    made = []
-    for name in names:
-        where = clean(f"{source.path}/{name}")
-        try:
-            is_dir = stat.S_ISDIR(root.stat(where).st_mode)
-        except OSError:
-            raise EngineError(
-                "failed to compute cache key: failed to calculate checksum of ref: "
-                f'"{name}": not found'
-            ) from None
-        archive = line.unpack and not is_dir and _is_archive(Path(root.real(where)))
-        made.append(_Found(name, is_dir, archive))
-    if not made:
-        raise EngineError(f'no files match "{path}": not found')
-    return made
-
-
-def _is_archive(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path)
-    except OSError:
-        return False
-
-
-def _one(
-    session: Session,
-    below: Lazy[Snapshot],
-    source: Directory,
-    found: _Found,
-    line: Transfer,
-    how: Attributes,
-) -> Lazy[Snapshot]:
-    where = clean(f"{source.path}/{found.path}")
-    destination = line.destination
-    if line.parents:
-        folder = found.path if found.is_dir else os.path.dirname(found.path)
-        destination = f"{destination.rstrip('/')}{folder}/"
-    if found.is_dir:
-        directory = Directory(source.snapshot, where)
-        what = files.What(selection=Selection(exclude=line.excludes), how=how)
-        return files.with_directory(session.snapshots, below, destination, directory, what)
-    if found.is_archive:
-        return _unpacked(session, below, destination, File(source.snapshot, where))
-    return files.with_file(session.snapshots, below, destination, File(source.snapshot, where), how)
-
-
-def _unpacked(
-    session: Session, below: Lazy[Snapshot], destination: str, archive: File
-) -> Lazy[Snapshot]:
-    async def compute() -> Snapshot:
-        base, origin = await asyncio.gather(below.get(), archive.snapshot.get())
-
-        def unpack() -> Snapshot:
-            with session.snapshots.view(origin) as source:
-                key = digest("unpack", destination, files.file_key(source, origin, archive.path))
-                real = source.real(archive.path)
-
-                def make(root: Root) -> None:
-                    root.make_dirs(destination)
-                    with _decompressed(real) as tar:
-                        unpack_layer(tar, Path(root.real(destination)))
-
-                return session.snapshots.change(base, key, make)
-
-        return await asyncio.to_thread(unpack)
-
-    return Lazy(compute)
-
-
-def _decompressed(path: str) -> BinaryIO:
-    """An archive without the compressions that layers do not have; gzip is the unpacker's."""
-    with open(path, "rb") as file:
-        magic = file.read(6)
-    if magic.startswith(b"BZh"):
-        return cast("BinaryIO", bz2.open(path))
-    if magic == b"\xfd7zXZ\0":
-        return cast("BinaryIO", lzma.open(path))
-    return open(path, "rb")
-
-
-def _downloaded(
-    session: Session, below: Lazy[Snapshot], url: str, line: Transfer, how: Attributes
-) -> Lazy[Snapshot]:
-    async def compute() -> Snapshot:
-        def fetch() -> bytes:
-            try:
-                with urllib.request.urlopen(url, timeout=60) as answer:
-                    data: bytes = answer.read()
-            except OSError as error:
-                raise EngineError(f"failed to load {url}: {error}") from None
-            algorithm, _, wanted = line.checksum.partition(":")
-            if wanted and hashlib.new(algorithm, data).hexdigest() != wanted:
-                raise EngineError(f"digest mismatch for {url}: expected {line.checksum}")
-            return data
-
-        data = await asyncio.to_thread(fetch)
-        name = os.path.basename(url.split("?")[0].rstrip("/")) or "index"
-        target = line.destination
-        target = f"{target}{name}" if target.endswith("/") else target
-        mode = 0o600 if how.mode is None else how.mode
-
-        def make(root: Root) -> None:
-            root.write(target, data, mode=mode, owner=how.owner or (0, 0))
-
-        key = digest("download", target, hashlib.sha256(data).hexdigest(), mode, how.owner)
-        base = await below.get()
-        return await asyncio.to_thread(session.snapshots.change, base, key, make)
-
-    return Lazy(compute)
-
-
-async def _owner(session: Session, container: Container, text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    name, _, group = text.partition(":")
-    if name.isdigit() and (not group or group.isdigit()):
-        return int(name), int(group or name)
-    snapshot = await container.rootfs.get()
-
-    def find() -> tuple[int, int]:
-        with session.snapshots.view(snapshot) as root:
-            try:
-                return find_owner(root, text)
-            except UnknownUser as error:
-                raise EngineError(f"invalid user {text}: {error}") from None
-
-    return await asyncio.to_thread(find)
-
-
-def _mode(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise DockerfileError(f"invalid chmod parameter: '{text}'. it should be octal") from None
+    def _with_repository(
+        self, below: Lazy[Snapshot], repository: remotes.Repository, how: Attributes
+    ) -> Lazy[Snapshot]:
+        directory = cloned(self.inputs.session, repository)
+        what = files.What(selection=Selection(exclude=self.line.excludes), how=how)
+        return files.with_directory(
+            self.inputs.session.snapshots, below, self.line.destination, directory, what
+        )

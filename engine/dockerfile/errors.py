@@ -1,14 +1,53 @@
-"""What can be wrong with a Dockerfile."""
+"""What can be wrong with a Dockerfile or with a build of it, and where."""
 
 from __future__ import annotations
 
-from engine.errors import EngineError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from engine.errors import EngineError, ExecError
 
 _SHOWN = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an instruction stands, and its text with the continuations joined."""
+
+    name: str
+    line: int
+    instruction: str
+
+    def __str__(self) -> str:
+        shown = self.instruction.split("\n", 1)[0].strip()
+        if len(shown) > _SHOWN:
+            shown = shown[:_SHOWN] + "…"
+        return f"{self.name}:{self.line}{': ' + shown if shown else ''}"
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Whatever goes wrong in here is told as an error of this place, unless it has its own."""
+        try:
+            yield
+        except DockerfileError as error:
+            raise error.located(self.line, self.name, self.instruction) from None
+        except ExecError as error:
+            raise ExecError(
+                f"{error} ({self})",
+                command=error.command,
+                exit_code=error.exit_code,
+                stdout=error.stdout,
+                stderr=error.stderr,
+            ) from None
+        except EngineError as error:
+            raise DockerfileError(
+                str(error), self.line, name=self.name, instruction=self.instruction
+            ) from None
+
+
 class DockerfileError(EngineError):
-    """Raised when a Dockerfile cannot be read; its text names file, line and instruction.
+    """Raised when a Dockerfile cannot be read or built; its text names file, line and instruction.
 
     `line` is 0 where no line is to blame, and `instruction` the text of the line with its
     continuations joined.
@@ -21,15 +60,8 @@ class DockerfileError(EngineError):
         self.line = line
         self.name = name
         self.instruction = instruction
-        super().__init__(self._text())
-
-    def _text(self) -> str:
-        if not self.line:
-            return f"{self.message} ({self.name})"
-        shown = self.instruction.split("\n", 1)[0].strip()
-        if len(shown) > _SHOWN:
-            shown = shown[:_SHOWN] + "…"
-        return f"{self.message} ({self.name}:{self.line}{': ' + shown if shown else ''})"
+        where = str(Place(name, line, instruction)) if line else name
+        super().__init__(f"{message} ({where})")
 
     def located(self, line: int, name: str, instruction: str) -> DockerfileError:
         """The same error with a place, where it has none of its own."""

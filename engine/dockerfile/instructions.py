@@ -6,6 +6,7 @@ depends on the environment at that line, which only the builder knows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -17,6 +18,8 @@ class Directives:
     syntax: str | None = None
     escape: str = "\\"
     check: str | None = None
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Where each one stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,10 +250,10 @@ class Dockerfile:
     arguments: tuple[Arg, ...] = ()
     stages: tuple[Stage, ...] = ()
 
-    def find(self, reference: str) -> int | None:
-        """The index of the stage named `reference` (any case), the last one of that name."""
+    def find(self, reference: str, before: int | None = None) -> int | None:
+        """The last stage named `reference` (any case), of those `before` an index if given."""
         wanted = reference.lower()
-        for index in reversed(range(len(self.stages))):
+        for index in reversed(range(len(self.stages[:before]))):
             if wanted and self.stages[index].name == wanted:
                 return index
         return None

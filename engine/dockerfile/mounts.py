@@ -75,6 +75,16 @@ def check_mount(text: str) -> None:
             )
 
 
+def source_of(text: str) -> str:
+    """What a mount is from, which no variable can change: a stage, an image, or "" for none."""
+    found = ""
+    for field in _fields(text):
+        name, _, value = field.partition("=")
+        if name.lower() == "from":
+            found = value
+    return found
+
+
 def parse_mount(text: str, expand: Callable[[str], str]) -> Mount:
     """The mount that `text` describes; `expand` resolves the variables of a value."""
     values: dict[str, str] = {}

@@ -50,7 +50,7 @@ def read_source(text: str, name: str) -> Source:
     for line in lines:
         first = lines.number
         try:
-            reader.read(line.rstrip("\r\n").lstrip(SPACES))
+            reader.read(line.rstrip("\r\n").lstrip(SPACES), first)
             joined = _join(line.lstrip(SPACES), lines, reader.escape)
         except DockerfileError as error:
             raise error.located(first, name, line) from None

@@ -1,0 +1,105 @@
+"""The files that the sources of COPY and ADD name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.dockerfile.characters import quoted
+from engine.dockerfile.errors import DockerfileError
+from engine.patterns import Glob, PatternList
+from engine.root import Root, clean
+
+_WILDCARDS = "*?["
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file, or a directory of which `include` says what is meant (all, if it is empty)."""
+
+    path: str
+    is_dir: bool
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search for files in the directory `folder`; `excludes` are left out."""
+
+    root: Root
+    folder: str
+    excludes: tuple[str, ...]
+
+    def all(self, path: str) -> Iterator[Found]:
+        """What a source names: one path, or whatever its wildcards match, which may be nothing."""
+        if not has_wildcards(path):
+            where = self._inside(path)
+            yield Found(where, self._is_dir(where, path))
+            return
+        leaves_out = PatternList(self.excludes)
+        for name in self._matches(path):
+            if leaves_out.matches(os.path.basename(name)):
+                continue
+            where = self._inside(name)
+            try:
+                yield Found(where, self._is_dir(where, name))
+            except DockerfileError:
+                pass  # a link that leads nowhere
+
+    def parents(self, path: str) -> Iterator[Found]:
+        """The same with the directories above it, or above the part behind `/./`."""
+        pivot, found, pattern = path.partition("/./")
+        if not found:
+            pivot, pattern = "/", path
+        pattern = clean(pattern).lstrip("/")
+        if not has_wildcards(path):
+            self._is_dir(self._inside(f"{pivot}/{pattern}"), f"{pivot}/{pattern}")
+        for folder in self.all(pivot):
+            if folder.is_dir:
+                yield Found(folder.path, True, (pattern,) if pattern else ())
+
+    def _inside(self, path: str) -> str:
+        return clean(f"{self.folder}/{clean(path)}")
+
+    def _is_dir(self, where: str, shown: str) -> bool:
+        try:
+            return stat.S_ISDIR(self.root.stat(where).st_mode)
+        except OSError:
+            raise DockerfileError(
+                "failed to compute cache key: failed to calculate checksum of ref: "
+                f"{quoted(clean(shown))}: not found"
+            ) from None
+
+    def _matches(self, path: str) -> list[str]:
+        """The paths that a pattern matches; a link on the way to it is followed."""
+        parts = clean(path).strip("/").split("/")
+        first = next(at for at, part in enumerate(parts) if has_wildcards(part))
+        start = "/".join(parts[:first])
+        # Two asterisks are two of one, which stay within a name.
+        glob = Glob("/".join(part.replace("**", "*") for part in parts[first:]))
+        try:
+            entries = self.root.walk(self._inside(start))
+            return [f"/{start}/{e.path}" for e in entries if glob.matches(e.path)]
+        except OSError:
+            return []
+
+
+def has_wildcards(path: str) -> bool:
+    """Whether `path` is a pattern; a backslash takes a wildcard's meaning away."""
+    chars = iter(path)
+    for char in chars:
+        if char == "\\":
+            next(chars, "")
+        elif char in _WILDCARDS:
+            return True
+    return False
+
+
+def is_directory(root: Root, path: str) -> bool:
+    """Whether `path` leads to a directory."""
+    try:
+        return stat.S_ISDIR(root.stat(path).st_mode)
+    except OSError:
+        return False
