@@ -282,15 +282,7 @@ def _mounted(
 
 def _volume(session: Session, mount: MountedCache, root: Root) -> Path:
     """The folder of a cache volume, made when it is used for the first time."""
-    path = session.store.volumes / digest(mount.volume.key)[:32] / "data"
-    if not path.exists():
-        with session.store.lock(f"volume {mount.volume.key}"):
-            draft = path.with_name("draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(parents=True)
-            draft.chmod(0o755)
-            if not path.exists():
-                draft.rename(path)
+    path = session.store.volume(mount.volume.key)
     if mount.owner:
         os.chown(path, *_owner(root, mount.owner))
     return path
