@@ -11,7 +11,9 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
+import secrets
+import struct
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from graphql import InputValueDefinitionNode
 
 _SCALARS = {"str": "String", "int": "Int", "bool": "Boolean", "float": "Float"}
+# What stands after a kept file's bytes: their checksum.
+_CHECKED = struct.Struct("<I")
 # Classes of the client that are not types of the schema.
 _NOT_TYPES = {"Client"}
 # What an interface's client class is called in the SDK, and the fields of each interface.
@@ -117,15 +121,22 @@ def _argument_table(nodes: Iterable[InputValueDefinitionNode] | None) -> dict[st
 
 
 def kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The bytes of a file, which is made if it is not there."""
+    """The bytes of a file, which is made if it is not there or not whole."""
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        made = make()
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.write_bytes(made)
+        made, checked = path.read_bytes(), _CHECKED.size
+        if _CHECKED.unpack(made[-checked:]) == (zlib.crc32(made[:-checked]),):
+            return made[:-checked]
+    except (OSError, struct.error):
+        pass
+    made = make()
+    # Every engine has the same process number.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+    try:
+        draft.write_bytes(made + _CHECKED.pack(zlib.crc32(made)))
         draft.replace(path)
-        return made
+    except OSError:  # no room: it is made again the next time
+        draft.unlink(missing_ok=True)
+    return made
 
 
 def sdl(source: str) -> str:
