@@ -21,6 +21,7 @@ from engine.server import Answer, Api
 from engine.settings import Settings
 from engine.store import Store
 from engine.terminal import ClientTerminal
+from engine.tidying import tidied
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -78,12 +79,14 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
     server = http.Server(Api(introspection, ready, token))
     await server.start(listener)
     loading = asyncio.create_task(ready.get())
+    tidying = asyncio.create_task(tidied(settings))
     try:
         await _end_of_input()
     finally:
         # Nothing may be left for asyncio itself to cancel: see `process.spawn`.
         await server.close()
         await ended(loading)
+        await ended(tidying)
         for session in sessions:
             await session.close()
         store.close()
