@@ -8,6 +8,7 @@ from typing import TypeAlias
 from engine.errors import EngineError
 from engine.lazy import Lazy
 from engine.longtext import LongText
+from engine.oci.image import Provenance
 from engine.root import clean
 from engine.snapshot import EMPTY, Snapshot
 
@@ -192,6 +193,7 @@ class Container:
     terminal_privileged: bool = False
     ran: Lazy[Ran] | None = None
     image_ref: str = ""
+    provenance: Provenance | None = None
     standins: frozenset[str] = frozenset()
 
     def absolute(self, path: str) -> str:

@@ -54,14 +54,11 @@ _ARGUMENTS = {
 }
 
 IGNORED_ARGUMENTS = {
-    ("Container", "asTarball"): ("forcedCompression", "mediaTypes"),
-    ("Container", "export"): ("forcedCompression", "mediaTypes"),
-    ("Container", "publish"): ("forcedCompression", "mediaTypes"),
     ("File", "search"): ("globs", "paths", "skipHidden", "skipIgnored"),
     ("Host", "file"): ("noCache",),
     ("Host", "findUp"): ("noCache",),
 }
-"""Arguments that are taken and change nothing: layers are always gzip, media types those of OCI."""
+"""Arguments that are taken and change nothing."""
 
 for _type, _reasons in _FIELDS.items():
     for _why, _names in _reasons.items():

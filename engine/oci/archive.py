@@ -1,4 +1,4 @@
-"""Read images from an OCI layout, as an archive or a folder, and from `docker save` archives."""
+"""Read images from an archive: of an OCI layout, or of `docker save`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from engine.jsontext import parse
 from engine.oci.image import ImageConfig, ImageError
@@ -37,14 +37,10 @@ class StoredImage:
     tag: str = ""
 
 
-class _Files(Protocol):
-    def open(self, path: str) -> BinaryIO | None: ...
-
-
 class Archive:
-    """An open archive or folder of images."""
+    """An open archive of images."""
 
-    def __init__(self, files: _Files) -> None:
+    def __init__(self, files: _Tar) -> None:
         self._files = files
         self.images = tuple(self._read())
 
@@ -124,28 +120,15 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """The images in the file or folder `path`. Raises ImageError."""
+    """The images in the file `path`. Raises ImageError."""
     with ExitStack() as stack:
         try:
-            if path.is_dir():
-                archive = Archive(_Folder(path))
-            else:
-                archive = Archive(_Tar(stack.enter_context(tarfile.open(path))))
+            archive = Archive(_Tar(stack.enter_context(tarfile.open(path))))
         except (tarfile.TarError, EOFError) as error:
             raise ImageError(f"this is no image archive: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ImageError(f"the archive cannot be read: {error!r}") from None
         yield archive
-
-
-class _Folder:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def open(self, path: str) -> BinaryIO | None:
-        wanted = self._path / path
-        inside = wanted.resolve().is_relative_to(self._path.resolve())
-        return wanted.open("rb") if inside and wanted.is_file() else None
 
 
 class _Tar:

@@ -24,10 +24,10 @@ pytestmark = needs_root
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
-def packed(upper: Path, **options: int) -> tuple[Layer, bytes]:
+def packed(upper: Path, *, epoch: int | None = None) -> tuple[Layer, bytes]:
     """The layer of `upper` and its blob."""
     out = io.BytesIO()
-    return pack(upper, out, **options), out.getvalue()
+    return pack(upper, out, epoch=epoch), out.getvalue()
 
 
 def members(blob: bytes) -> list[tarfile.TarInfo]:

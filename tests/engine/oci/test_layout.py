@@ -17,7 +17,7 @@ import pytest
 from engine.oci.archive import open_archive
 from engine.oci.image import ImageConfig, ImageError
 from engine.oci.layer import pack
-from engine.oci.layout import Image, LayerFile, write_archive, write_folder
+from engine.oci.layout import Image, LayerFile, write_archive
 from engine.oci.unpack import unpack
 from tests.engine.oci.trees import needs_root
 
@@ -118,22 +118,15 @@ def test_an_archive_is_read_back(image: Image, tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_folder_is_read_back_and_its_layers_unpack(image: Image, tmp_path: Path) -> None:
-    digest = write_folder(tmp_path / "layout", [image], name="a:1")
-    assert digest == archive([image])[0]
+def test_the_layers_of_an_archive_unpack(image: Image, tmp_path: Path) -> None:
+    (tmp_path / "i.tar").write_bytes(archive([image])[1])
     back = tmp_path / "back"
     back.mkdir()
-    with open_archive(tmp_path / "layout") as opened:
+    with open_archive(tmp_path / "i.tar") as opened:
         for layer in opened.select().layers:
             with opened.open(layer) as blob:
                 unpack(blob, back, digest=layer.digest, diff_id=layer.diff_id)
     assert sorted(path.name for path in back.iterdir()) == ["one", "two"]
-
-
-def test_a_folder_shares_its_layers(image: Image, tmp_path: Path) -> None:
-    write_folder(tmp_path / "layout", [image])
-    write_folder(tmp_path / "layout", [image])
-    assert image.layers[0].path.stat().st_nlink == 2
 
 
 def test_platforms_are_told_apart(image: Image, tmp_path: Path) -> None:
@@ -180,7 +173,7 @@ def test_an_archive_of_docker_save_is_read(tmp_path: Path) -> None:
     [
         ({}, "neither index.json nor manifest.json"),
         ({"index.json": b"{"}, "cannot be read"),
-        ({"index.json": b"[]"}, "cannot be read"),
+        ({"index.json": b"[]"}, "this is no image manifest"),
         ({"manifest.json": b"[{}]"}, "cannot be read"),
         ({"manifest.json": b'[{"Config":"c"}]'}, "the archive has no c"),
         (
@@ -223,18 +216,19 @@ def test_an_error_of_the_reader_is_its_own(image: Image, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="compares with skopeo")
-def test_skopeo_reads_the_archive_and_the_folder(image: Image, tmp_path: Path) -> None:
+def test_skopeo_reads_the_archive(image: Image, tmp_path: Path) -> None:
     digest, data = archive([image], "a/b:1")
     (tmp_path / "i.tar").write_bytes(data)
-    write_folder(tmp_path / "layout", [image], name="a/b:1")
-    for place in (f"oci-archive:{tmp_path}/i.tar:1", f"oci:{tmp_path}/layout:1"):
-        done = subprocess.run(
-            ["skopeo", "inspect", place], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        seen = json.loads(done.stdout)
-        assert seen["Digest"] == digest
-        assert seen["Labels"] == {"l": "v"}
+    done = subprocess.run(
+        ["skopeo", "inspect", f"oci-archive:{tmp_path}/i.tar:1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["Digest"] == digest
+    assert seen["Labels"] == {"l": "v"}
     done = subprocess.run(
         ["skopeo", "inspect", f"docker-archive:{tmp_path}/i.tar"],
         capture_output=True,

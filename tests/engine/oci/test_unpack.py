@@ -186,16 +186,34 @@ def test_the_compression_is_recognised(inside: Path, compress: object, media_typ
     assert found.diff_id == unpack(io.BytesIO(plain), inside).digest
 
 
-@pytest.mark.skipif(not shutil.which("zstd"), reason="the layer is made with zstd")
-def test_zstd_is_read_or_refused_with_the_cure(inside: Path) -> None:
-    plain = layer([(entry("f"), b"x" * 5000)]).getvalue()
-    blob = subprocess.run(["zstd", "-c"], input=plain, capture_output=True, timeout=30).stdout
-    try:
-        found = unpack(io.BytesIO(blob), inside)
-    except LayerError as error:
-        assert "install the package zstandard" in str(error)
-    else:
-        assert found.media_type == f"{TAR_LAYER}+zstd"
+ZSTD = pytest.mark.skipif(not shutil.which("zstd"), reason="apt-get install zstd")
+
+
+def zstd(plain: bytes) -> bytes:
+    """`plain` compressed."""
+    return subprocess.run(["zstd", "-c"], input=plain, capture_output=True, timeout=30).stdout
+
+
+@ZSTD
+def test_zstd_is_read(inside: Path) -> None:
+    found = unpack(io.BytesIO(zstd(layer([(entry("f"), b"x" * 5000)]).getvalue())), inside)
+    assert (inside / "f").read_bytes() == b"x" * 5000
+    assert found.media_type == f"{TAR_LAYER}+zstd"
+
+
+@ZSTD
+@pytest.mark.parametrize("cut", [1, 600, 4000])
+def test_a_damaged_layer_of_zstd_is_refused(inside: Path, cut: int) -> None:
+    blob = zstd(layer([(entry("f"), os.urandom(5000))]).getvalue())[:-cut]
+    with pytest.raises(LayerError, match="damaged"):
+        unpack(io.BytesIO(blob), inside)
+
+
+@ZSTD
+def test_zstd_stops_when_its_tar_is_refused(inside: Path) -> None:
+    blob = zstd(layer([(entry("../out"), b"x"), (entry("f"), os.urandom(9 << 20))]).getvalue())
+    with pytest.raises(LayerError, match="leads out"):
+        unpack(io.BytesIO(blob), inside)
 
 
 @pytest.mark.parametrize("cut", [10, 600, 2000])
