@@ -139,9 +139,9 @@ class Snapshots:
             return None
         return Snapshot(tuple(record["layers"]), key, record["plain"])
 
-    def remember(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot under its key."""
-        record = {"layers": snapshot.layers, "plain": snapshot.plain}
+    def remember(self, snapshot: Snapshot, what: str = "files copied or changed") -> None:
+        """Keep a snapshot under its key; `what` made it is for people."""
+        record = {"layers": snapshot.layers, "plain": snapshot.plain, "what": what}
         self.store.remember(snapshot.key, record)
 
     def find(self, snapshot: Snapshot, path: str) -> Iterator[Path]:
@@ -184,7 +184,7 @@ class Snapshots:
         for layer in layers:
             merge(self.store.layers / layer, target)
         name = self.store.adopt(target)
-        self.store.remember(key, {"layers": [name]})
+        self.store.remember(key, {"layers": [name], "what": "layers merged into one"})
         return name
 
 
