@@ -156,7 +156,7 @@ def _stored(
     for place, status in reversed(folders):
         os.utime(place, ns=(status.st_mtime_ns, status.st_mtime_ns))
     made = Snapshot((session.store.adopt(top),), key)
-    session.snapshots.remember(made)
+    session.snapshots.remember(made, f"files of {path}")
     shutil.rmtree(folder, ignore_errors=True)
     return made
 
