@@ -138,7 +138,7 @@ class Images:
             await run(str(program), str(root), timeout=900)
             os.chmod(root, 0o755)
             made = Snapshot((self._session.store.adopt(root),), key)
-            self._session.snapshots.remember(made)
+            self._session.snapshots.remember(made, f"stand-in for {recipe.names[0]}")
             return made
         except ProcessError as error:
             raise EngineError(
