@@ -71,7 +71,7 @@ def _kept(session: Session, source: Source, auth: str) -> Snapshot:
         if known is not None:
             return known
         made = Snapshot((session.store.adopt(top),), key)
-        session.snapshots.remember(made)
+        session.snapshots.remember(made, "a file fetched by HTTP")
         return made
     finally:
         shutil.rmtree(folder, ignore_errors=True)
