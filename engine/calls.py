@@ -24,6 +24,7 @@ from engine.typesystem import Field, ObjectType, TypeSystem, named
 
 if TYPE_CHECKING:
     from engine.session import Session
+    from engine.settings import Settings
 
 Resolver = Callable[..., Awaitable[Any]]
 
@@ -69,6 +70,11 @@ class Calls:
         self.types = types
         self._known: dict[str, Call] = {}
         self._seal = secrets.token_bytes(32)
+
+    @property
+    def settings(self) -> Settings:
+        """What the session's engine was started with."""
+        return self._session.settings
 
     def call(
         self,
