@@ -11,6 +11,7 @@ from engine.calls import Call, Calls
 from engine.document import Fragment, Selection, Selections, parse
 from engine.errors import EngineError
 from engine.typesystem import ObjectType, is_list, named
+from engine.usage import lack_of_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +27,18 @@ async def answer(calls: Calls, text: str) -> dict[str, Any]:
     try:
         data = await _select(calls, calls.types.object("Query"), None, parse(text), [])
     except Failure as failure:
-        return {"data": None, "errors": [_formatted(failure.error, failure.path)]}
+        return {"data": None, "errors": [await _formatted(calls, failure.error, failure.path)]}
     except (EngineError, RecursionError) as error:
-        return {"data": None, "errors": [_formatted(error, [])]}
+        return {"data": None, "errors": [await _formatted(calls, error, [])]}
     return {"data": data}
 
 
-def _formatted(error: BaseException, path: list[str]) -> dict[str, Any]:
+async def _formatted(calls: Calls, error: BaseException, path: list[str]) -> dict[str, Any]:
     extensions = error.extensions() if isinstance(error, EngineError) else {}
     message = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        message = "no space left on device: free some room or name another store in BREWLINE_STORE"
+        why = await asyncio.to_thread(lack_of_room, calls.settings)
+        message = f"no space left on device: {why}"
     return {"message": message, "locations": [], "path": path, "extensions": extensions}
 
 
