@@ -30,11 +30,14 @@ from engine.preparation import Exec, Inputs, Prepared, inputs_of, prepared, writ
 from engine.root import Root
 from engine.snapshot import Active, Snapshot
 from engine.store import digest
+from engine.watch import TimeOver, watched
 
 if TYPE_CHECKING:
     from engine.session import Session
 
 
+# As timeout(1) has it.
+_TIME_OVER = 124
 _STREAMS = ("stdout", "stderr", "combined")
 
 
@@ -67,29 +70,34 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
     key = await _key(session, container, command, inputs)
     kept = session.store.recall(key)
     if kept is not None and _as_expected(command.expect, kept["exit_code"]):
-        session.event("exec", cached=True, args=list(command.args))
+        session.event("exec", cached=True, args=session.without_secrets(command.args))
         return _recalled(session, key, kept)
     started = asyncio.get_running_loop().time()
     output = session.output(container)
     try:
         async with session.services.bound(container.services) as hosts:
             async with prepared(session, container, inputs, command, hosts) as ready:
-                code = await session.execute(ready, output)
+                try:
+                    async with watched(session, command.args):
+                        code = await session.execute(ready, output)
+                except TimeOver as error:
+                    raise _failed(session, command, _TIME_OVER, output, str(error)) from None
                 if not _as_expected(command.expect, code):
-                    raise _failed(command, code, output)
+                    raise _failed(session, command, code, output, f"exit code: {code}")
                 committing = asyncio.to_thread(_committed, session, ready, key, code, output)
                 ran = await finished(committing)
     finally:
         output.close()
     seconds = asyncio.get_running_loop().time() - started
-    session.event("exec", cached=False, args=list(command.args), seconds=round(seconds, 3))
+    args = session.without_secrets(command.args)
+    session.event("exec", cached=False, args=args, seconds=round(seconds, 3))
     return ran
 
 
-def _failed(command: Exec, code: int, output: Output) -> ExecError:
+def _failed(session: Session, command: Exec, code: int, output: Output, message: str) -> ExecError:
     return ExecError(
-        f"exit code: {code}",
-        command=list(command.args),
+        message,
+        command=session.without_secrets(command.args),
         exit_code=code,
         stdout=output.stdout.tail(),
         stderr=output.stderr.tail(),

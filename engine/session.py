@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine import certificates
@@ -16,6 +17,7 @@ from engine.calls import Calls
 from engine.errors import EngineError
 from engine.executor.crun import Crun
 from engine.executor.output import Output
+from engine.executor.scrubber import masked
 from engine.files import directory_key, file_key
 from engine.images import Images
 from engine.interactive import Terminals
@@ -143,6 +145,11 @@ class Session:
         used = [secret for _, secret in container.secrets]
         used += [m.secret for m in container.mounts if isinstance(m, MountedSecret)]
         return [self.plaintext(secret).encode() for secret in used]
+
+    def without_secrets(self, words: Sequence[str]) -> list[str]:
+        """Words that others may see: the values of secrets that were asked for are replaced."""
+        values = [value.encode(errors="replace") for value in self._plaintexts.values()]
+        return [masked(word, values) for word in words] if values else list(words)
 
     def event(self, kind: str, **facts: object) -> None:
         """Tell whoever reads BREWLINE_EVENTS what happened, as a line of JSON."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 
+_EXEC_SECONDS = 3600.0
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -19,21 +20,24 @@ class Settings:
     store: Path
     store_size: int | None = None
     """The bytes that the store may take, if the client has set them."""
+    exec_seconds: float | None = _EXEC_SECONDS
+    """How long a command may run; None for as long as it likes."""
     images: Path | None = None
     events: Path | None = None
     workdir: Path = field(default_factory=Path.cwd)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], workdir: Path) -> Settings:
-        """Read BREWLINE_STORE, BREWLINE_STORE_SIZE, BREWLINE_IMAGES and BREWLINE_EVENTS.
+        """Read the variables whose names begin with BREWLINE_.
 
-        Raises EngineError if one cannot be meant.
+        Raises EngineError if the value of one cannot be meant.
         """
         cache = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", "/root")) / ".cache")
         images, events = env.get("BREWLINE_IMAGES"), env.get("BREWLINE_EVENTS")
         return cls(
             store=Path(env.get("BREWLINE_STORE") or cache / "brewline" / "store").absolute(),
             store_size=_size(env.get("BREWLINE_STORE_SIZE", "")),
+            exec_seconds=_seconds(env.get("BREWLINE_EXEC_TIMEOUT", "")),
             images=Path(images).absolute() if images else None,
             events=Path(events).absolute() if events else None,
             workdir=workdir,
@@ -47,3 +51,11 @@ def _size(text: str) -> int | None:
     if found is None:
         raise EngineError(f"BREWLINE_STORE_SIZE is {text!r}: write a size such as 500MB or 20GB")
     return int(float(found[1]) * _UNITS[found[2]])
+
+
+def _seconds(text: str) -> float | None:
+    if not text:
+        return _EXEC_SECONDS
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip()):
+        raise EngineError(f"BREWLINE_EXEC_TIMEOUT is {text!r}: write seconds, or 0 for no limit")
+    return float(text) or None

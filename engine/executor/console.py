@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from engine.executor.output import Scrubber
+from engine.executor.scrubber import Scrubber
 from engine.lazy import ended, finished
 
 _BLOCK = 65536

@@ -114,7 +114,15 @@ class Output:
 
     async def collect(self, out: asyncio.StreamReader, err: asyncio.StreamReader) -> None:
         """Read both streams to their ends."""
-        await asyncio.gather(self._read(out, self.stdout), self._read(err, self.stderr))
+        reading = [
+            asyncio.ensure_future(self._read(source, stream))
+            for source, stream in ((out, self.stdout), (err, self.stderr))
+        ]
+        try:
+            await asyncio.gather(*reading)
+        finally:
+            for each in reading:
+                each.cancel()
         await asyncio.gather(self.stdout.end(), self.stderr.end(), self.combined.end())
         if self.combined.file is not None and self.combined not in self.streams:
             self.combined.file.unlink()

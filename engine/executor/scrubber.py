@@ -72,3 +72,10 @@ def _beginning(text: bytes, secret: bytes) -> int:
     while start >= 0 and not secret.startswith(text[start:]):
         start = text.find(secret[:1], start + 1)
     return len(text) if start < 0 else start
+
+
+def masked(word: str, secrets: Sequence[bytes]) -> str:
+    """A text without secret values."""
+    scrubber = Scrubber(secrets)
+    data = word.encode("utf-8", "surrogateescape")
+    return (scrubber.feed(data) + scrubber.end()).decode("utf-8", "surrogateescape")
