@@ -15,8 +15,8 @@ from engine.store import living
 
 _CAP = 20 * 10**9
 _SHARE_OF_DISK = 0.2
-_LITTLE = 500 * 10**6
-_LITTLE_SHARE = 0.05
+_LITTLE, _LITTLE_SHARE = 500 * 10**6, 0.05
+_NOTHING, _NOTHING_SHARE = 16 * 10**6, 0.01
 _SAVED_EVERY = 1.0
 
 
@@ -59,6 +59,11 @@ class Disk:
             path = path.parent
         found = os.statvfs(path)
         return cls(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+
+    @property
+    def full(self) -> bool:
+        """Whether a command that just failed may have failed for lack of room."""
+        return self.free < min(_NOTHING, self.size * _NOTHING_SHARE)
 
     @property
     def nearly_full(self) -> bool:
