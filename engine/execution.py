@@ -30,6 +30,7 @@ from engine.preparation import Exec, Inputs, Prepared, inputs_of, prepared, writ
 from engine.root import Root
 from engine.snapshot import Active, Snapshot
 from engine.store import digest
+from engine.usage import Disk, lack_of_room
 from engine.watch import TimeOver, watched
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 # As timeout(1) has it.
 _TIME_OVER = 124
+# Of a command, when people are told what made a layer.
+_SHOWN = 200
 _STREAMS = ("stdout", "stderr", "combined")
 
 
@@ -83,7 +86,7 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
                 except TimeOver as error:
                     raise _failed(session, command, _TIME_OVER, output, str(error)) from None
                 if not _as_expected(command.expect, code):
-                    raise _failed(session, command, code, output, f"exit code: {code}")
+                    raise _failed(session, command, code, output, await _why(session, code))
                 committing = asyncio.to_thread(_committed, session, ready, key, code, output)
                 ran = await finished(committing)
     finally:
@@ -92,6 +95,13 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
     args = session.without_secrets(command.args)
     session.event("exec", cached=False, args=args, seconds=round(seconds, 3))
     return ran
+
+
+async def _why(session: Session, code: int) -> str:
+    why = f"exit code: {code}"
+    if Disk.of(session.store.path).full:
+        why += f"; {await asyncio.to_thread(lack_of_room, session.settings)}"
+    return why
 
 
 def _failed(session: Session, command: Exec, code: int, output: Output, message: str) -> ExecError:
@@ -193,6 +203,7 @@ def _committed(session: Session, ready: Prepared, key: str, code: int, output: O
             "rootfs": [rootfs.layers, rootfs.key, rootfs.plain],
             "mounts": {t: [s.layers, s.key, s.plain] for t, s in mounts.items()},
             "exit_code": code,
+            "what": " ".join(session.without_secrets(ready.meta.args))[:_SHOWN],
             **records,
         },
     )
