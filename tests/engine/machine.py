@@ -20,6 +20,8 @@ class Process:
     command: str
     network: str
     """Its network namespace."""
+    pids: str
+    """Its process namespace."""
 
     @property
     def alive(self) -> bool:
@@ -33,10 +35,12 @@ def _process(pid: int) -> Process | None:
     try:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
         command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        network = (folder / "ns/net").readlink().name
+        network, pids = ((folder / "ns" / name).readlink().name for name in ("net", "pid"))
     except OSError:
         return None
-    return None if fields[0] in "ZX" else Process(pid, int(fields[1]), fields[19], command, network)
+    if fields[0] in "ZX":
+        return None
+    return Process(pid, int(fields[1]), fields[19], command, network, pids)
 
 
 def processes() -> list[Process]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -240,49 +237,3 @@ def test_exec_that_two_wait_for_survives_the_end_of_one(
         print(await ran.stdout(), end="")
     """
     assert program.run(body, engine_bin, env).stdout == "gave up\ndone\n"
-
-
-LOOP = """
-for number in range(1000):
-    made = tiny().with_new_file("/seed", f"{time.time_ns()}")
-    await sh(made, "cat /seed > /copy; mkdir -p /d; echo $$ > /d/f; rm /seed; sleep 0.05").sync()
-"""
-
-CHECK = """
-made = tiny().with_new_file("/seed", "checked")
-print(await sh(fresh(made), "cat /seed > /copy; rm /seed; cat /copy").stdout())
-"""
-
-
-def kill_at_random(times: int, engine: Path, env: dict[str, str], seed: int) -> None:
-    """Kill engines at random times in a loop of execs; after each nothing is left, and it works."""
-    chance = random.Random(seed)
-    for number in range(times):
-        with program.started(LOOP, engine, env) as running:
-            assert wait_until(lambda: len(family(running.pid)) > 3, 30)
-            time.sleep(chance.uniform(0.1, 2))
-            processes = family(running.pid)
-            victim = chance.choice(
-                ["unshare ", "catatonit ", "engine serve", "crun ", "slirp4netns"]
-            )
-            killed = [p for p in processes if victim in p.command] or processes[1:2]
-            os.kill(chance.choice(killed).pid, 9)
-            if victim in ("crun ", "slirp4netns"):
-                running.kill()
-            left = survivors(processes[1:], SECONDS)
-            assert not left, f"round {number} of seed {seed}, after {victim}: {left}"
-    done = program.run(CHECK, engine, env)
-    assert (done.returncode, done.stdout) == (0, "checked\n"), done.stderr
-    store = Path(env["BREWLINE_STORE"])
-    assert not list(store.glob("tmp/*"))
-
-
-@pytest.mark.slow
-def test_engine_survives_ten_random_kills(engine_bin: Path, env: dict[str, str]) -> None:
-    kill_at_random(10, engine_bin, env, seed=random.randrange(sys.maxsize))
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-def test_engine_survives_two_hundred_random_kills(engine_bin: Path, env: dict[str, str]) -> None:
-    kill_at_random(200, engine_bin, env, seed=random.randrange(sys.maxsize))
