@@ -32,7 +32,7 @@ COMMANDS = {
     "shell": "a terminal in a stage's container",
     "doctor": "what this machine has and lacks, with the cure",
     "selftest": "the project's own tests",
-    "engine": "the embedded engine by itself: info, prune, run -- COMMAND",
+    "engine": "the embedded engine by itself: info, prune, run [--registry NAME] -- COMMAND",
 }
 _STAGE_COMMANDS = ("lint", "test", "build", "integration", "security", "release", "notify")
 
@@ -44,6 +44,7 @@ class Options:
     command: str
     action: str = ""
     rest: tuple[str, ...] = ()
+    registry: str = ""
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     engine: str = "auto"
@@ -78,10 +79,13 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
     elif given.command == "deploy":
         require_known(given.action, ENVIRONMENTS, what="environment")
         only = (f"deploy-{given.action}", *only)
+    if given.action == "run":
+        given = _run_parser().parse_args(given.rest, given)
     return Options(
         command=given.command,
         action=given.action,
-        rest=tuple(word for word in given.rest if word != "--"),
+        rest=tuple(given.rest[1:] if given.rest[:1] == ["--"] else given.rest),
+        registry=given.registry,
         only=only,
         skip=skip,
         engine=validated(given.engine),
@@ -99,7 +103,7 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ci/main.py", description="The CI/CD of Brewline as one program.")
-    parser.set_defaults(action="", rest=[], soak=False)
+    parser.set_defaults(action="", rest=[], registry="", soak=False)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
@@ -141,6 +145,26 @@ def _common() -> _Parser:
         help="longest time for one stage (default %(default)g)",
     )
     return common
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    """What follows `engine run`."""
+    parser = _Parser(prog="ci/main.py engine run")
+    parser.add_argument(
+        "--registry",
+        metavar="NAME",
+        type=_variable,
+        default=argparse.SUPPRESS,
+        help="start a registry for the program and put its host:port into the variable NAME",
+    )
+    parser.add_argument("rest", metavar="-- COMMAND", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a variable")
+    return text
 
 
 def _at_least_one(text: str) -> int:

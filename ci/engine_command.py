@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -11,9 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ci import embedded
+from ci import embedded, registry
 from ci.command_line import Options
-from ci.errors import InfrastructureError, UsageError
+from ci.errors import UsageError
+
+# What would lead the SDK away from an engine of its own.
+_ELSEWHERE = (
+    "DAGGER_SESSION_PORT",
+    "DAGGER_SESSION_TOKEN",
+    "_EXPERIMENTAL_DAGGER_RUNNER_HOST",
+)
 
 
 def main(options: Options, root: Path) -> int:
@@ -27,9 +33,26 @@ def main(options: Options, root: Path) -> int:
         if options.action != "run":
             done = subprocess.run([launcher, options.action, *options.rest], env=environ)
             return done.returncode
-        embedded.require_packages(lambda line: print(line, file=sys.stderr, flush=True))
-        with _session(launcher, environ) as variables:
+        embedded.require_packages(_say)
+        # The SDK starts an engine for each connection: no two share secrets or services.
+        for name in _ELSEWHERE:
+            environ.pop(name, None)
+        with _registry(options.registry, Path(folder)) as variables:
             return _command(options.rest, {**environ, **variables})
+
+
+@contextlib.contextmanager
+def _registry(name: str, folder: Path) -> Iterator[dict[str, str]]:
+    """A registry's address in the variable `name`, if one is asked for."""
+    if not name:
+        yield {}
+        return
+    with registry.running(registry.program(os.environ, _say), folder) as address:
+        yield {name: address}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _command(command: tuple[str, ...], environ: dict[str, str]) -> int:
@@ -39,28 +62,3 @@ def _command(command: tuple[str, ...], environ: dict[str, str]) -> int:
         return subprocess.run(command, env={**environ, "PATH": path}, check=False).returncode
     except OSError as error:
         raise UsageError(f"Cannot run {command[0]}: {error.strerror}.") from error
-
-
-@contextlib.contextmanager
-def _session(launcher: str, environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A session of the engine, as the variables by which the SDK finds it."""
-    with subprocess.Popen(
-        [launcher, "session"],
-        env=environ,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as engine:
-        assert engine.stdin and engine.stdout
-        try:
-            params = json.loads(engine.stdout.readline())
-        except ValueError as error:
-            raise InfrastructureError("The embedded engine did not start.") from error
-        try:
-            yield {
-                "DAGGER_SESSION_PORT": str(params["port"]),
-                "DAGGER_SESSION_TOKEN": str(params["session_token"]),
-            }
-        finally:
-            engine.stdin.close()
-            engine.wait()

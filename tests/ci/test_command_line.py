@@ -90,6 +90,14 @@ def test_engine_run_takes_a_command_with_options_of_its_own() -> None:
     options = parse(["engine", "run", "--", "python", "x.py", "--engine", "y"], ROOT)
     assert options.action == "run"
     assert options.rest == ("python", "x.py", "--engine", "y")
+    assert options.registry == ""
+
+
+def test_engine_run_takes_the_name_of_a_registrys_variable() -> None:
+    options = parse(["engine", "run", "--registry", "R", "--", "git", "log", "--", "x"], ROOT)
+    assert (options.registry, options.rest) == ("R", ("git", "log", "--", "x"))
+    with pytest.raises(UsageError, match="no name of a variable"):
+        parse(["engine", "run", "--registry", "a=b", "--", "true"], ROOT)
 
 
 def test_help_names_every_command() -> None:

@@ -2,29 +2,22 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from ci import embedded, engine_command
+from ci import embedded, engine_command, registry
 from ci.command_line import parse
 from ci.errors import InfrastructureError, UsageError
 from tests.ci import ROOT
-
-# Speaks just enough of the protocol: a line of parameters, then the end when its input closes.
-SESSION = """\
-#!/bin/sh
-echo '{"port": 4321, "session_token": "t0ken"}'
-cat >/dev/null
-echo ended >> "$0.log"
-"""
 
 
 @pytest.fixture
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for the engine."""
     path = tmp_path / "engine"
-    path.write_text(SESSION)
+    path.write_text("#!/bin/sh\n")
     path.chmod(0o755)
     monkeypatch.setattr(embedded, "launcher", lambda program, environ: path)
     monkeypatch.setattr(embedded, "require_packages", lambda say: None)
@@ -35,34 +28,45 @@ def run(*arguments: str) -> int:
     return engine_command.main(parse(["engine", *arguments], ROOT), ROOT)
 
 
-def test_a_command_finds_the_session_and_the_engine_ends_after_it(
-    launcher: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out.json"
-    code = f"import json, os; json.dump(dict(os.environ), open({str(out)!r}, 'w')); exit(7)"
-    assert run("run", "--", "python", "-c", code) == 7
-    seen = json.loads(out.read_text())
-    assert (seen["DAGGER_SESSION_PORT"], seen["DAGGER_SESSION_TOKEN"]) == ("4321", "t0ken")
-    assert Path(f"{launcher}.log").read_text() == "ended\n"
+def seen_by(*arguments: str, code: str = "", out: Path) -> dict[str, str]:
+    """The environment in which `engine run` runs a program, which may run `code` too."""
+    body = f"import json, os; json.dump(dict(os.environ), open({str(out)!r}, 'w')); {code}"
+    assert run("run", *arguments, "--", "python", "-c", body) == 7
+    found: dict[str, str] = json.loads(out.read_text())
+    return found
 
 
-def test_a_command_that_does_not_exist_is_one_clear_message_and_the_engine_ends(
-    launcher: Path,
+def test_each_connection_of_a_command_starts_an_engine(
+    launcher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DAGGER_SESSION_PORT", "4321")
+    monkeypatch.setenv("DAGGER_SESSION_TOKEN", "t0ken")
+    seen = seen_by(code="exit(7)", out=tmp_path / "out.json")
+    assert seen["_EXPERIMENTAL_DAGGER_CLI_BIN"] == str(launcher)
+    assert not [name for name in seen if name.startswith("DAGGER_SESSION")]
+
+
+def test_a_command_that_does_not_exist_is_one_clear_message(launcher: Path) -> None:
     with pytest.raises(UsageError, match="Cannot run no-such-command"):
         run("run", "--", "no-such-command")
-    assert Path(f"{launcher}.log").exists()
+
+
+def test_a_registry_answers_while_the_command_runs(launcher: Path, tmp_path: Path) -> None:
+    try:
+        registry.program(os.environ, print)
+    except InfrastructureError as error:
+        pytest.skip(error.message)
+    code = "import urllib.request as u; u.urlopen('http://' + os.environ['HERE'] + '/v2/'); exit(7)"
+    seen = seen_by("--registry", "HERE", code=code, out=tmp_path / "out.json")
+    host, port = seen["HERE"].split(":")
+    assert host == "127.0.0.1"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=5)
 
 
 def test_run_without_a_command_is_refused() -> None:
     with pytest.raises(UsageError, match="needs a command"):
         run("run")
-
-
-def test_an_engine_that_does_not_start_is_told(launcher: Path) -> None:
-    launcher.write_text("#!/bin/sh\nexit 3\n")
-    with pytest.raises(InfrastructureError, match="did not start"):
-        run("run", "--", "true")
 
 
 @pytest.mark.parametrize("action", ["info", "prune"])
