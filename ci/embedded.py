@@ -16,6 +16,7 @@ from pathlib import Path
 from ci.environment import cache_folder
 from ci.errors import InfrastructureError
 from engine import requirements
+from engine.launcher import script
 
 # Where ip and iptables live: a shell that is not root's own often lacks it.
 _SBIN = "/usr/sbin:/sbin"
@@ -73,16 +74,8 @@ def _apt(command: list[str]) -> str:
 
 
 def launcher(program: Path, environ: Mapping[str, str]) -> Path:
-    """An executable that the SDK can start as if it were its CLI; written when it differs.
-
-    It runs the engine of `program`, wherever the caller stands. A session of its own keeps
-    the terminal's Ctrl-C away from the engine, which ends in good order when its input closes.
-    """
-    text = (
-        "#!/bin/sh\n"
-        f"export PATH=$PATH:{_SBIN} PYTHONPATH={shlex.quote(str(program))}\n"
-        f'exec setsid {shlex.quote(sys.executable)} -P -m engine "$@"\n'
-    )
+    """An executable that the SDK can start as if it were its CLI; written when it differs."""
+    text = script(program, sys.executable)
     folder = cache_folder(environ)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"engine-{hashlib.sha256(os.fsencode(program)).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""The engine's command line: `session`, as the Dagger CLI has it, and its keeper in namespaces."""
+"""The engine's command line: `session`, as the Dagger CLI has it, and the store's upkeep."""
 
 from __future__ import annotations
 
@@ -13,25 +13,19 @@ def main() -> int:
     """Run a command of the engine; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("session", "serve"):
-        command = commands.add_parser(name)
-        command.add_argument("--label", action="append")
-        command.add_argument("--workdir", type=Path, default=Path.cwd())
-        command.add_argument("--project")
-        command.add_argument("--load-workspace-modules", action="store_true")
+    session = commands.add_parser("session")
+    session.add_argument("--label", action="append")
+    session.add_argument("--workdir", type=Path, default=Path.cwd())
+    session.add_argument("--project")
+    session.add_argument("--load-workspace-modules", action="store_true")
     commands.add_parser("info").add_argument("--json", action="store_true")
     prune = commands.add_parser("prune")
     prune.add_argument("--volumes", action="store_true")
     prune.add_argument("--older-than", type=_seconds, default=0.0, metavar="7d")
     commands.add_parser("tidy")
     args = parser.parse_args()
-    match args.command:
-        case "session":
-            return _keep(args.workdir)
-        case "serve":
-            from engine.serve import serve
-
-            return serve(args.workdir.absolute())
+    if args.command == "session":
+        return _become_engine(args.workdir)
     from engine import upkeep
     from engine.errors import EngineError
 
@@ -54,32 +48,19 @@ def _seconds(text: str) -> float:
     return float(text[:-1]) * units[text[-1]]
 
 
-def _keep(workdir: Path) -> int:
-    """Become the engine, in namespaces that end with it whatever happens.
-
-    All its processes and mounts are inside a process and a mount namespace of its own: when the
-    first of them is gone, by `kill -9` too, the kernel removes the rest.
-    """
-    from engine.requirements import missing
+def _become_engine(workdir: Path) -> int:
+    from engine.launcher import NAMESPACES
+    from engine.requirements import complaint
     from engine.terminal import remember_client
 
-    if os.geteuid() != 0:
-        print("the embedded engine needs root: run it with sudo", file=sys.stderr)
-        return 3
-    if lacking := missing():
-        print(
-            f"the embedded engine lacks: apt-get install {' '.join(lacking)}",
-            file=sys.stderr,
-        )
+    if lacking := complaint():
+        print(lacking, file=sys.stderr)
         return 3
     remember_client(os.environ)
     # An init makes its child the foreground of the terminal that controls it: not of the user's.
     with suppress(PermissionError):  # a launcher has done so already
         os.setsid()
-    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
-    # An init reaps what containers leave, and hands the engine's exit status on.
-    command += ["catatonit", "--", sys.executable, "-m", "engine", "serve"]
-    command += ["--workdir", str(workdir)]
+    command = [*NAMESPACES, sys.executable, "-P", "-m", "engine.start", "--workdir", str(workdir)]
     os.execvp(command[0], command)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema
 
-from engine import api, schema
+from engine import api, definitions, schema
 from engine.api.refused import IGNORED_ARGUMENTS
 from engine.calls import LOADS, REFUSED, REFUSED_ARGUMENTS, RESOLVERS
 
@@ -35,7 +35,7 @@ Every object has an `id`, and `node` or `load…FromID` finds the object of an `
 def page() -> str:
     """The page as Markdown."""
     api.load()
-    made = build_schema(schema.sdl(schema.client_source().read_text()), assume_valid=True)
+    made = build_schema(definitions.sdl(schema.client_source().read_text()), assume_valid=True)
     return _HEAD + "".join(_section(made, name) for name in TYPES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -27,3 +28,12 @@ def missing() -> list[str]:
         if not there:
             found.append(package)
     return found
+
+
+def complaint() -> str:
+    """What keeps the engine from running on this machine, if anything."""
+    if os.geteuid() != 0:
+        return "the embedded engine needs root: run it with sudo"
+    if lacking := missing():
+        return f"the embedded engine lacks: apt-get install {' '.join(lacking)}"
+    return ""

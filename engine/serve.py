@@ -1,24 +1,22 @@
-"""One engine process: a session on a port of loopback until its client closes standard input."""
+"""A session on a port of loopback until its client closes standard input."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import json
+import gc
 import os
-import secrets
 import signal
 import socket
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from engine import http, linux, schema
-from engine.errors import EngineError
+from engine import http, schema
 from engine.lazy import Lazy, ended
 from engine.server import Answer, Api
 from engine.settings import Settings
+from engine.start import RUN_FOLDER
 from engine.store import Store
 from engine.terminal import ClientTerminal
 from engine.tidying import tidied
@@ -27,39 +25,10 @@ if TYPE_CHECKING:
     from engine.session import Session
     from engine.typesystem import TypeSystem
 
-RUN_FOLDER = Path("/run/brewline")
 
-
-def serve(workdir: Path) -> int:
-    """Serve a session; the exit status: 0, or 3 if the machine does not let us."""
-    # The client decides when to end: it closes standard input, also after a Ctrl-C of its user.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(128)
-    token = secrets.token_hex(24)
-    try:
-        _prepare_mounts()
-        settings = Settings.from_env(os.environ, workdir)
-        store = Store(settings.store)
-    except (EngineError, OSError) as error:
-        print(f"the embedded engine cannot start: {error}", file=sys.stderr)
-        return 3
-    # Told before the slow imports: the client connects and waits in the socket's queue meanwhile.
-    port = listener.getsockname()[1]
-    print(json.dumps({"port": port, "session_token": token}), flush=True)
+def serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:
+    """Answer the client until it has closed our standard input."""
     asyncio.run(_serve(settings, store, listener, token))
-    return 0
-
-
-def _prepare_mounts() -> None:
-    """Memory for what must not touch the disk, and our own namespace names and cgroups."""
-    for folder in (RUN_FOLDER, Path("/run/netns")):
-        folder.mkdir(parents=True, exist_ok=True)
-        linux.mount("tmpfs", str(folder), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0700")
-    # crun refuses a machine that has both versions of cgroups.
-    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
 
 
 async def _serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:
@@ -75,8 +44,9 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
         return functools.partial(query.answer, session.calls)
 
     introspection = Lazy(lambda: asyncio.to_thread(schema.introspection, store.path))
+    greeting = Lazy(lambda: asyncio.to_thread(schema.greeting, store.path))
     ready = Lazy(answer)
-    server = http.Server(Api(introspection, ready, token))
+    server = http.Server(Api(introspection, greeting, ready, token))
     await server.start(listener)
     loading = asyncio.create_task(ready.get())
     tidying = asyncio.create_task(tidied(settings))
@@ -97,8 +67,11 @@ def _slow_imports(store: Store) -> tuple[ModuleType, TypeSystem]:
     from engine.document import RECURSION_LIMIT
 
     api.load()
+    types = schema.load(store.path)
+    gc.freeze()  # see `start`
+    gc.enable()
     sys.setrecursionlimit(RECURSION_LIMIT)
-    return query, schema.load(store.path)
+    return query, types
 
 
 async def _end_of_input() -> None:

@@ -20,15 +20,20 @@ Answer: TypeAlias = Callable[[str], Awaitable[dict[str, Any]]]
 """Gives the GraphQL response to a query."""
 
 _JSON = "application/json"
+# What the SDK asks when it connects. It need not wait for the imports that all else needs.
 _INTROSPECTION = re.compile(r"\s*(query\s*\w*\s*)?\{\s*__schema\b")
+_GREETING = re.compile(r"\s*\{\s*version\s*\}\s*")
 _OURS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
 class Api:
     """The session's API; what answers queries may still be on its way up."""
 
-    def __init__(self, introspection: Lazy[bytes], answer: Lazy[Answer], token: str) -> None:
+    def __init__(
+        self, introspection: Lazy[bytes], greeting: Lazy[bytes], answer: Lazy[Answer], token: str
+    ) -> None:
         self._introspection = introspection
+        self._greeting = greeting
         self._answer = answer
         self._expected = b"Basic " + base64.b64encode(f"{token}:".encode())
 
@@ -65,6 +70,8 @@ class Api:
         try:
             if _INTROSPECTION.match(text):
                 return http.Response(200, await self._introspection.get(), _JSON)
+            if _GREETING.fullmatch(text):
+                return http.Response(200, await self._greeting.get(), _JSON)
             answer = await self._answer.get()
             return http.Response(200, _body(to_json(await answer(text))), _JSON)
         except (EngineError, OSError) as error:

@@ -55,7 +55,7 @@ class TypeSystem:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TypeSystem:
-        """The types in the form that `schema.table` makes."""
+        """The types in the form that `definitions.table` makes."""
         return cls(
             interfaces=frozenset(value["interfaces"]),
             enums={name: frozenset(members) for name, members in value["enums"].items()},

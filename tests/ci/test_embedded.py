@@ -28,15 +28,35 @@ def test_an_engine_that_tells_nothing_used_no_stand_in(tmp_path: Path) -> None:
     assert embedded.stand_ins(tmp_path / "none") == ()
 
 
-def test_the_launcher_runs_the_engine_of_the_tree_away_from_the_terminal(tmp_path: Path) -> None:
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree whose engine only says how it was started."""
     root = tmp_path / "a tree"
     (root / "engine").mkdir(parents=True)
-    (root / "engine" / "__main__.py").write_text(
-        "import os, sys; print(os.getsid(0) == os.getpid(), *sys.argv[1:])"
+    for module in ("start", "__main__"):
+        (root / "engine" / f"{module}.py").write_text(
+            f"import os, sys; print({module!r}, os.getpid() < 10, os.getsid(0), *sys.argv[1:])"
+        )
+    return root
+
+
+@pytest.mark.engine
+def test_the_launcher_starts_a_session_in_namespaces_away_from_the_terminal(
+    tree: Path, tmp_path: Path
+) -> None:
+    launcher = embedded.launcher(tree, {"XDG_CACHE_HOME": str(tmp_path)})
+    done = subprocess.run(
+        [launcher, "session", "a b"], stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
-    launcher = embedded.launcher(root, {"XDG_CACHE_HOME": str(tmp_path)})
-    done = subprocess.run([launcher, "session", "a b"], capture_output=True, text=True, check=True)
-    assert done.stdout == "True session a b\n"
+    # The leader of its session is outside of its process namespace.
+    assert done.stdout == "start True 0 a b\n"
+
+
+def test_the_launcher_passes_other_commands_on(tree: Path, tmp_path: Path) -> None:
+    launcher = embedded.launcher(tree, {"XDG_CACHE_HOME": str(tmp_path)})
+    done = subprocess.run([launcher, "info", "--json"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("__main__ False")
+    assert done.stdout.endswith("info --json\n")
 
 
 def test_the_launcher_is_written_once_and_again_when_it_differs(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import dagger
 import pytest
 
 from engine import requirements
+from engine.launcher import script
 from tests.engine import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -35,12 +35,8 @@ def engine_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if lacking := requirements.missing():
         pytest.skip(f"the embedded engine lacks: apt-get install {' '.join(lacking)}")
     path = tmp_path_factory.mktemp("engine") / "engine"
-    path.write_text(
-        "#!/bin/sh\n"
-        f"export PYTHONPATH={shlex.quote(str(ROOT))}\n"
-        f"export BREWLINE_IMAGES={shlex.quote(str(ROOT / 'images'))}\n"
-        f'exec {shlex.quote(sys.executable)} -m engine "$@"\n'
-    )
+    variables = {"BREWLINE_IMAGES": str(ROOT / "images")}
+    path.write_text(script(ROOT, sys.executable, variables))
     path.chmod(0o755)
     return path
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import calls as calls_module
-from engine import schema
+from engine import definitions
 from engine.calls import Calls
 from engine.errors import EngineError, ExecError
 from engine.document import RECURSION_LIMIT
@@ -22,7 +22,7 @@ from engine.query import answer
 from engine.session import Session
 from engine.typesystem import TypeSystem
 
-TYPES = TypeSystem.from_json(schema.table("""
+TYPES = TypeSystem.from_json(definitions.table("""
     interface Node { id: ID! }
     type Query { node(id: ID!): Node!  number(start: Int = 0): Number!  word: Word! }
     type Number implements Node {

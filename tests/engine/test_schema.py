@@ -19,11 +19,11 @@ from graphql import (
     GraphQLScalarType,
 )
 
-from engine import api, schema
+from engine import api, definitions, schema
 from engine.calls import REFUSED, RESOLVERS
 
 SOURCE = schema.client_source().read_text()
-SCHEMA = graphql.build_schema(schema.sdl(SOURCE))
+SCHEMA = graphql.build_schema(definitions.sdl(SOURCE))
 
 
 def classes(parent: type) -> list[type]:

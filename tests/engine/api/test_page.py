@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema
 
-from engine import api, schema
+from engine import api, definitions, schema
 from engine.api_table import TYPES, page
 from engine.calls import LOADS, REFUSED, REFUSED_ARGUMENTS, RESOLVERS
 
@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "engine-api.md"
 @pytest.fixture(scope="module")
 def sdk_schema() -> GraphQLSchema:
     api.load()
-    return build_schema(schema.sdl(schema.client_source().read_text()), assume_valid=True)
+    return build_schema(definitions.sdl(schema.client_source().read_text()), assume_valid=True)
 
 
 def fields(made: GraphQLSchema, name: str) -> dict[str, set[str]]:
