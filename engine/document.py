@@ -53,7 +53,8 @@ class _Unusual(Exception):
 _TOKEN = re.compile(
     r"[ \t\n\r,\ufeff]*(?:"
     r"(?P<name>[_A-Za-z][_0-9A-Za-z]*)"
-    r'|(?P<string>(?!""")"[^"\\\n\r]*(?:\\.[^"\\\n\r]*)*")'
+    # Possessive: a long text would leave as many places to come back to as it has escapes.
+    r'|(?P<string>(?!""")"[^"\\\n\r]*+(?:\\.[^"\\\n\r]*+)*+")'
     r"|(?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![_.0-9A-Za-z]))"
     r"|(?P<mark>\.\.\.|[{}()\[\]:])"
     r"|(?P<end>\Z))"
@@ -195,6 +196,8 @@ def _parsed_by_the_book(text: str) -> list[Selections]:
         raise EngineError(str(error)) from None
     for definition in document.definitions:
         if isinstance(definition, graphql.OperationDefinitionNode):
+            if definition.operation is not graphql.OperationType.QUERY:
+                raise EngineError(f"the API has no {definition.operation.value}: ask a query")
             return _selections(definition.selection_set)
     raise EngineError("the query holds no operation")
 
