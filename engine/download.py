@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http.client
 import os
 import shutil
 import urllib.error
@@ -39,7 +40,10 @@ class Source:
 
 def named(url: str) -> str:
     """The last part of the URL's path, or `index`. Raises EngineError for another scheme."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise EngineError(f"{url}: {error}") from None
     if parts.scheme not in ("http", "https"):
         raise EngineError(f"{url}: name a URL that begins with http:// or https://")
     return urllib.parse.unquote(os.path.basename(parts.path.rstrip("/"))) or "index"
@@ -52,9 +56,19 @@ def downloaded(session: Session, source: Source) -> File:
     auth = session.plaintext(source.auth) if source.auth else ""
 
     async def compute() -> Snapshot:
+        algorithm, _, wanted = source.checksum.partition(":")
+        if algorithm == "sha256":
+            # What is known by its contents need not be fetched again.
+            known = session.snapshots.recall(_key(source, wanted.lower()))
+            if known is not None:
+                return known
         return await asyncio.to_thread(_kept, session, source, auth)
 
     return File(Lazy(compute), f"/{source.name}")
+
+
+def _key(source: Source, sha256: str) -> str:
+    return digest("http", sha256, source.name, source.mode)
 
 
 def _kept(session: Session, source: Source, auth: str) -> Snapshot:
@@ -66,7 +80,7 @@ def _kept(session: Session, source: Source, auth: str) -> Snapshot:
         found = _fetch(source, auth, place)
         place.chmod(source.mode)
         os.utime(place, (0, 0))
-        key = digest("http", found, source.name, source.mode)
+        key = _key(source, found)
         known = session.snapshots.recall(key)
         if known is not None:
             return known
@@ -79,25 +93,31 @@ def _kept(session: Session, source: Source, auth: str) -> Snapshot:
 
 def _fetch(source: Source, auth: str, place: Path) -> str:
     """Write what the server sends to `place`; its SHA-256. Raises EngineError."""
-    request = urllib.request.Request(source.url)
-    if auth:
-        # Not for whoever the server redirects to.
-        request.add_unredirected_header("Authorization", auth)
     algorithm, _, wanted = (source.checksum or "sha256:").partition(":")
     try:
         checked, sha256 = hashlib.new(algorithm), hashlib.sha256()
     except ValueError:
         raise EngineError(f"unsupported checksum {source.checksum}: give sha256:…") from None
     try:
+        request = urllib.request.Request(source.url)
+        if auth:
+            # Not for whoever the server redirects to.
+            request.add_unredirected_header("Authorization", auth)
         with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as answer:
             with place.open("wb") as file:
                 while block := answer.read(_BLOCK):
                     file.write(block)
                     checked.update(block)
                     sha256.update(block)
+            # A connection that breaks off reads like the end of the file.
+            if answer.length:
+                raise EngineError(
+                    f"failed to fetch {source.url}: the server broke off, "
+                    f"{answer.length} bytes are missing"
+                )
     except urllib.error.HTTPError as error:
         raise EngineError(f"{source.url}: invalid response status {error.code}") from None
-    except OSError as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise EngineError(f"failed to fetch {source.url}: {error}") from None
     if wanted and checked.hexdigest() != wanted.lower():
         raise EngineError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.dockerfile import copying, running, state as stage
-from engine.dockerfile.errors import DockerfileError, Place
+from engine.dockerfile.errors import Place
 from engine.dockerfile.inputs import Inputs
 from engine.dockerfile.instructions import (
     Add,
@@ -29,13 +29,13 @@ from engine.dockerfile.instructions import (
     Volume,
     Workdir,
 )
+from engine.dockerfile.owners import find_owner
 from engine.dockerfile.sources import Sources
 from engine.dockerfile.state import State
 from engine.lazy import Lazy
 from engine.model import Container
 from engine.root import Root
 from engine.snapshot import Snapshot
-from engine.users import UnknownUser, find_user
 
 
 class Conduct:
@@ -76,11 +76,7 @@ class Conduct:
         user = container.user
 
         def make(root: Root) -> None:
-            try:
-                owner = find_user(root, user)
-            except UnknownUser as error:
-                raise DockerfileError(f"invalid user {user}: {error}") from None
-            root.make_dirs(path, owner=(owner.uid, owner.gid))
+            root.make_dirs(path, owner=find_owner(root, user))
 
         async def compute() -> Snapshot:
             base = await container.rootfs.get()

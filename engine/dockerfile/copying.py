@@ -15,6 +15,7 @@ from engine.dockerfile.expand import expand_heredoc
 from engine.dockerfile.finding import Found
 from engine.dockerfile.inputs import Inputs
 from engine.dockerfile.instructions import Add, Copy, Heredoc
+from engine.dockerfile.owners import find_owner
 from engine.dockerfile.sources import Sources
 from engine.dockerfile.state import State
 from engine.lazy import Lazy, both
@@ -22,7 +23,6 @@ from engine.model import Container, Directory, File
 from engine.selection import Selection
 from engine.snapshot import EMPTY, Snapshot
 from engine.tree import Attributes
-from engine.users import UnknownUser, find_owner
 
 _OCTAL = re.compile(r"[0-7]+")
 _HIGHEST_MODE = 0o7777
@@ -159,10 +159,7 @@ class _Work:
         if not text:
             return None
         with self.inputs.session.snapshots.view(base) as root:
-            try:
-                return find_owner(root, f"0{text}" if text.startswith(":") else text)
-            except UnknownUser as error:
-                raise DockerfileError(f"invalid user {text}: {error}") from None
+            return find_owner(root, text)
 
     def _found(self, origin: Snapshot) -> list[Found]:
         with self.inputs.session.snapshots.view(origin) as root:

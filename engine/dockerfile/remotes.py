@@ -29,7 +29,10 @@ def downloaded(inputs: Inputs, url: str, checksum: str) -> File:
     """The file at a URL, for its owner only, fetched when it is first asked for."""
     if checksum and not _CHECKSUM.fullmatch(checksum):
         raise DockerfileError(f"invalid checksum digest format: {checksum}: give sha256:…")
-    path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
+    try:
+        path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
+    except ValueError as error:
+        raise DockerfileError(f"invalid URL {quoted(url)}: {error}") from None
     name = os.path.basename(path.rstrip("/")) or _UNNAMED
     source = download.Source(url=url, name=name, checksum=checksum)
     return download.downloaded(inputs.session, source)

@@ -1,0 +1,5 @@
+import os
+
+
+def greeting():
+    return f"{os.environ['FLASK_APP']} is open"
