@@ -104,7 +104,7 @@ class Calls:
 
         async def evaluate() -> Any:
             values = {
-                _snake(key): await self._argument(definition, key, value)
+                _snake(key): await self._argument(resolver, definition, key, value)
                 for key, value in arguments.items()
                 if (type_name, name, key) not in REFUSED_ARGUMENTS
             }
@@ -162,12 +162,21 @@ class Calls:
             raise EngineError(f"unknown ID {text[:80]!r}: it is not one of this session")
         return known
 
-    async def _argument(self, definition: Field, key: str, value: Any) -> Any:
+    async def _argument(self, resolver: Resolver, definition: Field, key: str, value: Any) -> Any:
         if value is None or named(definition.arguments[key].type) != "ID":
             return value
+        words = _words_of_type(resolver, _snake(key))
+        wanted = [word for word in words if self.types.has_fields(word)]
         if isinstance(value, list):
-            return [await self.evaluate(self._by_id(v)) for v in value]
-        return await self.evaluate(self._by_id(value))
+            return [await self.evaluate(self._one_of(wanted, v)) for v in value]
+        return await self.evaluate(self._one_of(wanted, value))
+
+    def _one_of(self, wanted: list[str], text: str) -> Call:
+        """The object of an ID that a resolver gets, which takes objects of those types."""
+        known = self._by_id(text)
+        if wanted and named(known.kind) not in wanted:
+            raise EngineError(f"expected an ID of type {wanted[0]}, got one of {named(known.kind)}")
+        return known
 
     def _id(
         self,
@@ -184,6 +193,12 @@ class Calls:
         # Keyed, because the plaintext of a secret is an argument and an ID must not tell it.
         digest = hmac.new(self._seal, recipe.encode(), hashlib.sha256).hexdigest()
         return f"{named(kind)}@{digest[:40]}"
+
+
+@cache
+def _words_of_type(resolver: Resolver, argument: str) -> list[str]:
+    """The words of an argument's annotation: the schema knows IDs, and not of what."""
+    return re.findall(r"\w+", resolver.__annotations__.get(argument, ""))
 
 
 @cache

@@ -205,6 +205,8 @@ def _parsed_by_the_book(text: str) -> list[Selections]:
 def _selections(found: SelectionSetNode) -> list[Selections]:
     from graphql import FieldNode, InlineFragmentNode
 
+    if not found.selections:
+        raise EngineError("nothing is selected")
     made: list[Selections] = []
     for node in found.selections:
         if isinstance(node, FieldNode):

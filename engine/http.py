@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +18,7 @@ import h11
 from engine.lazy import ended
 
 _BLOCK = 1 << 18
-_MOST_CONNECTIONS = 512
+_MOST_STRANGERS = 256
 _SILENCE_SECONDS = 30
 """How long the next part of a request that has begun may take."""
 _LINGER_SECONDS = 5
@@ -63,6 +63,8 @@ class Server:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._clients: set[asyncio.Task[None]] = set()
+        # In the order in which they came.
+        self._strangers: dict[asyncio.Task[None], None] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
@@ -79,28 +81,39 @@ class Server:
             await asyncio.wait(self._clients)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= _MOST_CONNECTIONS:
-            writer.close()
-            return
         task = asyncio.current_task()
         assert task is not None
+        if len(self._strangers) >= _MOST_STRANGERS:
+            next(iter(self._strangers)).cancel()
         self._clients.add(task)
+        self._strangers[task] = None
         try:
-            await _Connection(reader, writer, self._handler).run()
+            await _Connection(reader, writer, self._handler, self._trust).run()
         except (OSError, h11.LocalProtocolError, asyncio.CancelledError):
             pass  # the client is gone, or silent
         finally:
             self._clients.discard(task)
+            self._strangers.pop(task, None)
             writer.close()
+
+    def _trust(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._strangers.pop(task, None)
 
 
 class _Connection:
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        handler: Handler,
+        trust: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._handler = handler
+        self._trust = trust
         self._http = h11.Connection(h11.SERVER)
         self._trusted = False
 
@@ -119,6 +132,7 @@ class _Connection:
                 await self._send(refusal)
                 return await self._linger()
             self._trusted = True
+            self._trust()
             body = await self._body()
             response = self._handler.too_long() if body is None else await self._handled(body)
             if response is None:

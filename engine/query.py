@@ -10,6 +10,7 @@ from typing import Any
 from engine.calls import Call, Calls
 from engine.document import Fragment, Selection, Selections, parse
 from engine.errors import EngineError
+from engine.lazy import together
 from engine.typesystem import ObjectType, is_list, named
 from engine.usage import lack_of_room
 
@@ -59,9 +60,7 @@ async def _select(
     while True:
         fields = _fields(kind, selections)
         if len(fields) != 1:
-            answers = await asyncio.gather(
-                *(_field(calls, kind, receiver, f, path) for f in fields)
-            )
+            answers = await together(*(_field(calls, kind, receiver, f, path) for f in fields))
             for field, value in zip(fields, answers, strict=True):
                 inner[field.key] = value
             return outer
@@ -129,6 +128,8 @@ async def _field(
     call = _call(calls, kind, receiver, field, path[:-1])
     try:
         if not calls.types.has_fields(call.kind):
+            if field.selections is not None:
+                raise EngineError(f"field {field.name!r} has no fields to select")
             value = await calls.evaluate(call)
             # `sync`, `start` and `stop` answer with the object that they were asked of.
             return receiver.id if named(call.kind) == "ID" and receiver else value
