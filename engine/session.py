@@ -16,6 +16,7 @@ from engine import certificates
 from engine.calls import Calls
 from engine.errors import EngineError
 from engine.executor.crun import Crun
+from engine.executor.filters import Filters
 from engine.executor.output import Output
 from engine.executor.scrubber import masked
 from engine.files import directory_key, file_key
@@ -60,7 +61,7 @@ class Session:
         self.calls = Calls(self, types)
         self.platform = default_platform()
         self.passed_on, self.certificates = certificates.passed_on(os.environ)
-        self._crun = Crun(run_folder)
+        self._crun = Crun(run_folder, Filters(run_folder, store.path))
         self.terminals = Terminals(self, client, run_folder)
         self._folder = run_folder / "files"
         self._folder.mkdir()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.executor.filters import Filters
 from engine.executor.output import Output
 from engine.executor.spec import Meta, specification
 from engine.lazy import finished
@@ -31,7 +32,8 @@ _NOT_STARTED = re.compile(rb"^ERROR \(catatonit:\d+\): failed to exec pid1: (?P<
 class Crun:
     """Runs containers; what it writes for them lies in `folder`, on a tmpfs of the engine's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, filters: Filters) -> None:
+        self._filters = filters
         self._state = folder / "crun"
         self._bundles = folder / "bundles"
         self._state.mkdir()
@@ -75,6 +77,7 @@ class Crun:
         stdin: bytes | None,
     ) -> int:
         spec = specification(meta, rootfs, namespace.path, self._init)
+        await self._filters.put_into(spec)
         (bundle / "config.json").write_text(json.dumps(spec))
         log, pid = bundle / "log", bundle / "pid"
         process = await spawn(
