@@ -17,7 +17,7 @@ from ci.errors import InfrastructureError
 
 _PROGRAM = "docker-registry"
 _START_SECONDS = 20
-_LISTENING = re.compile(r'msg="listening on (127\.0\.0\.1:\d+)')
+_LISTENING = re.compile(r'msg="listening on (127\.[\d.]+:\d+)')
 
 _SETTINGS = {
     "REGISTRY_HTTP_ADDR": "127.0.0.1:0",

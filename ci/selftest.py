@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ci import embedded
+from ci import embedded, registry
 from ci.command_line import Options
 from ci.environment import Environment
 from ci.errors import BrewlineError
@@ -18,6 +18,7 @@ def main(options: Options, root: Path) -> int:
     try:
         # Tests that run true containers leave themselves out where these are missing.
         embedded.require_packages(_say)
+        registry.program(os.environ, _say)
     except BrewlineError as error:
         _say(error.message)
     environment = Environment.of("dev", root, os.environ)

@@ -86,7 +86,10 @@ def _entry(reference: Reference, read: Iterable[Path]) -> tuple[dict[str, Any], 
 def _entries(read: Iterable[Path]) -> Iterable[dict[str, Any]]:
     for file in read:
         try:
-            yield from tomllib.loads(file.read_text()).get("registry", ())
+            found = list(tomllib.loads(file.read_text()).get("registry", ()))
+            if not all(isinstance(entry, dict) for entry in found):
+                raise ValueError("a registry in it is no table")
+            yield from found
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError) as error:

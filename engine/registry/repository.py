@@ -239,7 +239,7 @@ class Repository:
             scheme = "https"
             if self._insecure:
                 self._transport.trust_blindly(self._address)
-                scheme = "https" if self._transport.speaks_tls(self._address) else "http"
+                scheme = "http" if self._transport.speaks_plain_http(self._address) else "https"
             self._base = f"{scheme}://{self._address}"
         return f"{self._base}/v2/{self.name}/{path}"
 

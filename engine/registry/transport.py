@@ -174,15 +174,20 @@ class Transport:
         """Take whatever certificate `host` shows."""
         self._unverified.add(host)
 
-    def speaks_tls(self, host: str) -> bool:
-        """Whether there is TLS at `host`, which may as well be a server of plain HTTP."""
+    def speaks_plain_http(self, host: str) -> bool:
+        """Whether there is a registry of plain HTTP at `host`. Raises Silent.
+
+        Asked so, a server of TLS says 400 or hangs up; many a plain one says nothing to a TLS
+        greeting, and waits for its next line.
+        """
+        request = Request(method="GET", url=f"http://{host}/v2/")
         try:
-            self.give_back(self._connect(("https", host)), usable=True)
-        except ssl.SSLError:
-            return False
+            with self.send(request, patience=self.limits.connect) as answer:
+                return answer.status != 400 and not 300 <= answer.status < 400
+        except Silent:
+            raise
         except Unreachable:
-            return False  # without a port, plain HTTP has another one
-        return True
+            return False
 
     def send(self, request: Request, *, patience: float | None = None) -> Answer:
         """Send a request and wait for the head of the answer, for `patience` seconds.
