@@ -10,7 +10,6 @@ import socket
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from engine.executor.scrubber import Scrubber
 from engine.lazy import ended, finished
@@ -38,17 +37,13 @@ class Console:
         self._terminal = terminal
         self._secrets = secrets
 
-    async def join(self, path: Path, over: asyncio.Future[int]) -> None:
-        """Be the terminal of the command that sends its own to the socket at `path`.
+    async def join(self, listening: socket.socket, over: asyncio.Future[int]) -> None:
+        """Be the terminal of the command that sends its own to a socket.
 
         That goes on until the command is `over` or has closed its side, or the user is gone; a
         command that is not over then is hung up on.
         """
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(path))
-            listening.listen(1)
-            listening.setblocking(False)
-            master = await _received(listening, over)
+        master = await _received(listening, over)
         if master is None:  # the command did not start
             return
         stop = os.eventfd(0)

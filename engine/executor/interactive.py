@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
@@ -77,17 +78,21 @@ class Interactive:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _crun(self, folder: Path, console: Console, verb: str, *arguments: str) -> int:
-        log, pid, socket = folder / "log", folder / "pid", folder / "socket"
-        process = await spawn(
-            *("crun", f"--root={self._state}", "--cgroup-manager=disabled", f"--log={log}", verb),
-            *(f"--pid-file={pid}", f"--console-socket={socket}", *arguments),
-            output=subprocess.DEVNULL,
-        )
-        over = asyncio.ensure_future(process.wait())
-        try:
-            await console.join(socket, over)
-        finally:
-            await finished(_end(over, pid))
+        log, pid, place = folder / "log", folder / "pid", folder / "socket"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(place))
+            listening.listen(1)
+            listening.setblocking(False)
+            process = await spawn(
+                *("crun", f"--root={self._state}", "--cgroup-manager=disabled", f"--log={log}"),
+                *(verb, f"--pid-file={pid}", f"--console-socket={place}", *arguments),
+                output=subprocess.DEVNULL,
+            )
+            over = asyncio.ensure_future(process.wait())
+            try:
+                await console.join(listening, over)
+            finally:
+                await finished(_end(over, pid))
         code = over.result()
         if log.exists() and (said := log.read_text().strip()) and not pid.exists():
             raise EngineError(f"the terminal's command did not start: {said}")
