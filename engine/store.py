@@ -130,7 +130,10 @@ class Store:
         the engine) may leave those files empty that the kernel had not written back yet.
         """
         stamp, boot = self.path / "boot", _BOOT_ID.read_text().strip()
-        if stamp.exists() and stamp.read_text() != boot:
+        found = stamp.read_text() if stamp.exists() else None
+        if found == boot:
+            return
+        if found is not None:
             # When one came into place its inode changed, and never after that.
             made = {path: path.stat().st_ctime for path in self._contents()}
             last = max(made.values(), default=0.0)
@@ -140,7 +143,10 @@ class Store:
             for path in self.temporary.iterdir():
                 if path.name != "alive":
                     remove(path)
-        stamp.write_text(boot)
+        # By a rename: an engine that is killed here must not look like a reboot to the next.
+        draft = self.temporary / "boot"
+        draft.write_text(boot)
+        draft.rename(stamp)
 
     def _contents(self) -> Iterator[Path]:
         yield from self.layers.iterdir()

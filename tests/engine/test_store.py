@@ -188,6 +188,15 @@ def test_after_a_reboot_only_what_was_finished_last_is_forgotten(
     last.close()
 
 
+def test_stamps_are_written_once(path: Path) -> None:
+    """An engine that is killed while it starts must not leave half a stamp."""
+    Store(path).close()
+    before = [(path / name).stat() for name in ("boot", "format")]
+    Store(path).close()
+    after = [(path / name).stat() for name in ("boot", "format")]
+    assert [s.st_mtime_ns for s in after] == [s.st_mtime_ns for s in before]
+
+
 def _emptied(layer: Path) -> None:
     (layer / "file").unlink()
 
