@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.dockerfile import copying, running, state as stage
-from engine.dockerfile.errors import Place
+from engine.dockerfile.errors import DockerfileError, Place
 from engine.dockerfile.inputs import Inputs
 from engine.dockerfile.instructions import (
     Add,
@@ -76,7 +76,10 @@ class Conduct:
         user = container.user
 
         def make(root: Root) -> None:
-            root.make_dirs(path, owner=find_owner(root, user))
+            try:
+                root.make_dirs(path, owner=find_owner(root, user))
+            except NotADirectoryError:
+                raise DockerfileError(f"mkdir {path}: not a directory") from None
 
         async def compute() -> Snapshot:
             base = await container.rootfs.get()

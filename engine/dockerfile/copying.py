@@ -79,6 +79,8 @@ def _expanded(state: State, line: Copy | Add) -> Transfer:
         raise DockerfileError("checksum can't be specified for multiple sources")
     if checksum and not urls and not repositories:
         raise DockerfileError("checksum requires HTTP(S) or Git sources")
+    if urls:
+        remotes.check_digest(checksum)
     keep = line.keep_git_dir if isinstance(line, Add) else None
     return Transfer(
         paths=tuple(w for w in words if w not in repositories and w not in urls),
@@ -141,7 +143,7 @@ class _Work:
             owner = await asyncio.to_thread(self._owner, base)
             found = await asyncio.to_thread(self._found, origin)
             how = Attributes(owner=owner, mode=self.line.mode, owned_way=owner is not None)
-            await self._check_destination(base, found)
+            await asyncio.to_thread(self._check_destination, base, found)
             made = Lazy.of(base)
             for each in found:
                 made = self._copied(made, each, how)
@@ -167,18 +169,17 @@ class _Work:
             found = search.parents if self.line.parents else search.all
             return [each for path in self.line.paths for each in found(path)]
 
-    async def _check_destination(self, base: Snapshot, found: Sequence[Found]) -> None:
-        """Several files need a directory to go to."""
+    def _check_destination(self, base: Snapshot, found: Sequence[Found]) -> None:
+        """What is copied needs directories to go to, and several files need one of their own."""
         line = self.line
         several = sum(not each.is_dir for each in found) + len(line.heredocs) + len(line.urls)
-        if several < 2 or line.destination.endswith("/"):
-            return
-
-        def is_directory() -> bool:
-            with self.inputs.session.snapshots.view(base) as root:
-                return finding.is_directory(root, line.destination)
-
-        if not await asyncio.to_thread(is_directory):
+        into = line.destination.endswith("/") or any(each.is_dir for each in found)
+        with self.inputs.session.snapshots.view(base) as root:
+            obstacle = finding.obstacle(root, line.destination, inclusive=into)
+            directory = into or finding.is_directory(root, line.destination)
+        if obstacle:
+            raise DockerfileError(f"cannot copy to {line.destination}: {obstacle} is no directory")
+        if several > 1 and not directory:
             raise DockerfileError(
                 "When using COPY with more than one source file, the destination "
                 f'must be a directory and end with a /: "{line.destination}"'

@@ -103,3 +103,11 @@ def is_directory(root: Root, path: str) -> bool:
         return stat.S_ISDIR(root.stat(path).st_mode)
     except OSError:
         return False
+
+
+def obstacle(root: Root, path: str, *, inclusive: bool) -> str:
+    """What stands where `path` needs a directory above it, or itself one; "" if nothing does."""
+    folder = clean(path) if inclusive else os.path.dirname(clean(path))
+    while not root.exists(folder):
+        folder = os.path.dirname(folder)
+    return "" if is_directory(root, folder) else folder

@@ -25,10 +25,14 @@ def is_url(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
 
-def downloaded(inputs: Inputs, url: str, checksum: str) -> File:
-    """The file at a URL, for its owner only, fetched when it is first asked for."""
+def check_digest(checksum: str) -> None:
+    """Refuse a checksum of a file that is no digest of a known kind."""
     if checksum and not _CHECKSUM.fullmatch(checksum):
         raise DockerfileError(f"invalid checksum digest format: {checksum}: give sha256:…")
+
+
+def downloaded(inputs: Inputs, url: str, checksum: str) -> File:
+    """The file at a URL, for its owner only, fetched when it is first asked for."""
     try:
         path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
     except ValueError as error:

@@ -126,6 +126,11 @@ class Stages:
 
     def _number(self, name: str, by_number: bool, index: int) -> int | None:
         """The stage that `name` refers to from stage `index`, or None for an image."""
+        if expand_word(name, {}, self._file.directives.escape) != name:
+            raise DockerfileError(
+                "variable expansion is not supported for --from, define a new stage with FROM "
+                "using ARG from global scope as a workaround"
+            )
         if by_number and name.isascii() and name.isdigit():
             if int(name) >= len(self._file.stages):
                 raise DockerfileError(f"invalid stage index {name}")
