@@ -65,8 +65,11 @@ class Call:
 class Calls:
     """The calls of a session."""
 
-    def __init__(self, session: Session, types: TypeSystem) -> None:
+    def __init__(
+        self, session: Session, types: TypeSystem, load: Callable[[], None] = lambda: None
+    ) -> None:
         self._session = session
+        self._load = load
         self.types = types
         self._known: dict[str, Call] = {}
         self._seal = secrets.token_bytes(32)
@@ -90,7 +93,7 @@ class Calls:
         """
         if type_name == "Query" and LOADS.fullmatch(name):
             return self._loaded(definition, arguments["id"])
-        resolver = RESOLVERS.get((type_name, name))
+        resolver = RESOLVERS.get((type_name, name)) or self._late(type_name, name)
         if resolver is None:
             raise RefusedField(type_name, name, REFUSED.get((type_name, name), ""))
         for argument, given in arguments.items():
@@ -115,6 +118,11 @@ class Calls:
         if self.types.has_fields(definition.type):
             self._known[call_id] = made
         return made
+
+    def _late(self, type_name: str, name: str) -> Resolver | None:
+        """A resolver out of the modules that were not loaded when the engine started."""
+        self._load()
+        return RESOLVERS.get((type_name, name))
 
     async def evaluate(self, call: Call) -> Any:
         """The value of a call, its receivers first: by a loop, for chains may be long."""

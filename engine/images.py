@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,6 +162,8 @@ def _apt_settings(folder: Path) -> tuple[str, ...]:
 def _read_recipes(folder: Path | None) -> list[Recipe]:
     if folder is None:
         return []
+    import tomllib  # a tenth of a session's start
+
     file = folder / "images.toml"
     try:
         tables = tomllib.loads(file.read_text())["image"]

@@ -66,7 +66,7 @@ def _slow_imports(store: Store) -> tuple[ModuleType, TypeSystem]:
     from engine import api, query
     from engine.document import RECURSION_LIMIT
 
-    api.load()
+    api.load_ordinary()
     types = schema.load(store.path)
     gc.freeze()  # see `start`
     gc.enable()

@@ -6,13 +6,12 @@ import asyncio
 import itertools
 import json
 import os
-import platform
 import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine import certificates
+from engine import api, certificates
 from engine.calls import Calls
 from engine.errors import EngineError
 from engine.executor.crun import Crun
@@ -38,7 +37,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 def default_platform() -> str:
     """The platform of containers that name none: this machine's."""
-    return f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
+    machine = os.uname().machine
+    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
 
 
 class Session:
@@ -58,7 +58,7 @@ class Session:
         self.network = Network()
         self.services = Services(self)
         self.images = Images(self)
-        self.calls = Calls(self, types)
+        self.calls = Calls(self, types, api.load)
         self.platform = default_platform()
         self.passed_on, self.certificates = certificates.passed_on(os.environ)
         self._crun = Crun(run_folder, Filters(run_folder, store.path))

@@ -1,27 +1,34 @@
-"""The resolvers of the API's fields, a module for each type."""
+"""The resolvers of the API's fields, a module for each type or group of fields."""
 
 from __future__ import annotations
 
 
-def load() -> None:
-    """Register every resolver."""
+def load_ordinary() -> None:
+    """Register the fields that nearly every program asks for."""
     from engine.api import (  # noqa: F401 - importing them registers them
-        address,
-        changes,
         container,
         container_config,
-        container_facts,
         container_mounts,
         directory,
-        env_file,
         file,
         host,
-        image,
-        json_value,
         query,
         refused,
-        search,
         service,
+    )
+
+
+def load() -> None:
+    """Register every field, and why some are refused."""
+    load_ordinary()
+    from engine.api import (  # noqa: F401
+        address,
+        changes,
+        container_facts,
+        env_file,
+        image,
+        json_value,
+        search,
         terminal,
         values,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import os
 import stat
 from functools import cache
 from pathlib import Path
@@ -38,7 +38,7 @@ def profile(capabilities: frozenset[str]) -> dict[str, Any]:
     capabilities only, which a runtime does not know about.
     """
     source = json.loads(_PROFILE.read_text())
-    native = _ARCHITECTURES[platform.machine()]
+    native = _ARCHITECTURES[os.uname().machine]
     families = [f for f in source["archMap"] if f["architecture"] == native]
     architectures = [native] + [sub for f in families for sub in f["subArchitectures"] or []]
     rules = [_rule(rule) for rule in source["syscalls"] if _holds(rule, capabilities)]
@@ -58,7 +58,7 @@ def profile(capabilities: frozenset[str]) -> dict[str, Any]:
 
 def _holds(rule: dict[str, Any], capabilities: frozenset[str]) -> bool:
     includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
-    arch = _SHORT[platform.machine()]
+    arch = _SHORT[os.uname().machine]
     if includes.get("arches") and arch not in includes["arches"]:
         return False
     if arch in (excludes.get("arches") or []):
