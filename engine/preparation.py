@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from engine.root import Root, clean
 from engine.snapshot import Active, Snapshot
 from engine.store import digest
 from engine.users import UnknownUser, User, find_owner, find_user
+from engine.volumes import fill
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -62,7 +64,7 @@ async def inputs_of(container: Container) -> Inputs:
     sources = {
         mount.target: mount.source.snapshot
         for mount in container.mounts
-        if isinstance(mount, (MountedDirectory, MountedFile))
+        if isinstance(mount, (MountedDirectory, MountedFile, MountedCache)) and mount.source
     }
     found = await asyncio.gather(container.rootfs.get(), *(s.get() for s in sources.values()))
     return Inputs(found[0], dict(zip(sources, found[1:], strict=True)))
@@ -243,7 +245,7 @@ def _mounts(
                     path = tree.real(mount.source.path)
                 yield Mount(target=mount.target, source=path, read_only=mount.read_only)
             case MountedCache():
-                path = str(_volume(session, mount, root))
+                path = str(_volume(session, mount, ready.inputs.mounts.get(mount.target), root))
                 yield Mount(target=mount.target, source=path, read_only=mount.read_only)
             case MountedTemp():
                 yield Mount(target=mount.target, size=mount.size)
@@ -280,9 +282,9 @@ def _mounted(
     return active.merged
 
 
-def _volume(session: Session, mount: MountedCache, root: Root) -> Path:
+def _volume(session: Session, mount: MountedCache, source: Snapshot | None, root: Root) -> Path:
     """The folder of a cache volume, made when it is used for the first time."""
-    path = session.store.volume(mount.volume.key)
+    path = session.store.volume(mount.volume.key, partial(fill, session, mount, source))
     if mount.owner:
         os.chown(path, *_owner(root, mount.owner))
     return path

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -247,8 +247,8 @@ class Store:
         folder.rename(self.layers / name)
         return name
 
-    def volume(self, key: str) -> Path:
-        """The folder of a cache volume, made when it is used for the first time."""
+    def volume(self, key: str, fill: Callable[[Path], None] | None = None) -> Path:
+        """The folder of a cache volume, made, and filled, when it is used for the first time."""
         folder = self.volumes / digest(key)[:32]
         data, name = folder / "data", folder / "name"
         with self.lock(f"volume {folder.name}"):
@@ -257,6 +257,8 @@ class Store:
                 remove(draft)
                 draft.mkdir(parents=True)
                 draft.chmod(0o755)
+                if fill is not None:
+                    fill(draft)
                 draft.rename(data)
             if not name.exists():
                 name.write_text(key)
