@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -16,14 +16,17 @@ from ci.errors import BrewlineError, CheckFailed, InfrastructureError
 from ci.graph import Stage
 from ci.report import Report
 from ci.settings import Settings
-from ci.stage import Context, Result
+from ci.stage import Context, Ran, Result
 
 Function = Callable[[Context], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """What all stages of a run share; `client` is None where none of them uses an engine."""
+    """What all stages of a run share; `client` is None where none of them uses an engine.
+
+    `ran` has the commands that they ran in containers, in the order in which these ended.
+    """
 
     client: dagger.Client | None
     root: Path
@@ -31,6 +34,7 @@ class Stages:
     settings: Settings
     say: Callable[[str, str], None]
     nonce: str
+    ran: list[Ran] = field(default_factory=list)
 
     async def perform(self, stage: Stage, results: Mapping[str, Result]) -> Result:
         """Run one stage; raises only errors of `ci.errors`."""
@@ -54,6 +58,7 @@ class Stages:
             say=lambda text: self.say(stage.name, text),
             results=results,
             nonce=self.nonce,
+            ran=self.ran,
         )
 
 

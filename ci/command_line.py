@@ -29,7 +29,7 @@ COMMANDS = {
     "notify": "archive of logs and reports, email",
     "nightly": "the scheduled pipeline test against the live source",
     "plan": "what would run and why, before running it",
-    "shell": "a terminal in a stage's container",
+    "shell": "a stage, and a terminal where its command failed",
     "doctor": "what this machine has and lacks, with the cure",
     "selftest": "the project's own tests",
     "engine": "the embedded engine by itself: info, prune, run [--registry NAME] -- COMMAND",
@@ -79,6 +79,8 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
     elif given.command == "deploy":
         require_known(given.action, ENVIRONMENTS, what="environment")
         only = (f"deploy-{given.action}", *only)
+    elif given.command == "shell":
+        only, skip = (_with_containers(given.action),), ()
     if given.action == "run":
         given = _run_parser().parse_args(given.rest, given)
     return Options(
@@ -99,6 +101,15 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
         seconds=given.timeout,
         soak=given.soak,
     )
+
+
+def _with_containers(name: str) -> str:
+    """The stage of that name, if it is one that runs in containers."""
+    require_known(name, [stage.name for stage in STAGES])
+    suited = [stage.name for stage in STAGES if stage.uses_engine]
+    if name not in suited:
+        raise UsageError(f"{name} runs in no container: give {', '.join(suited)}.")
+    return name
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagger
 
 from ci.containers import PYTHON_IMAGE
-from ci.stage import Context
+from ci.stage import Context, Ran
 
 # What the command leaves here is exported, its output among it; any user may write there.
 REPORTS = "/tmp/reports"
@@ -49,11 +49,11 @@ async def run(context: Context, container: dagger.Container, check: Check) -> Ch
         ["sh", "-c", _SCRIPT, name, *check.command], expect=dagger.ReturnType.ANY
     )
     exit_code = await done.exit_code()
+    log = context.report / name
+    context.ran.append(Ran(container=done, command=check.command, exit_code=exit_code, log=log))
     await done.directory(REPORTS).export(str(context.report))
     started = int(await done.file(_STARTED).contents())
-    return Checked(
-        name=check.name, exit_code=exit_code, log=context.report / name, cached=started < now
-    )
+    return Checked(name=check.name, exit_code=exit_code, log=log, cached=started < now)
 
 
 async def confirm(context: Context, container: dagger.Container, check: Check) -> Checked:

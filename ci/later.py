@@ -10,7 +10,6 @@ from ci.errors import UsageError
 
 _SENTENCES = {
     "nightly": "`nightly` cannot run yet: `integration` runs the same stack and verifies it.",
-    "shell": "`shell` cannot open a terminal yet: the logs in reports/ tell what a stage did.",
 }
 
 

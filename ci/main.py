@@ -18,7 +18,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # it was ci/, whose modules are not to be found by their bare names
 
 from ci.command_line import Options, parse  # noqa: E402 - only after the path is set
-from ci.errors import INTERRUPTED, BrewlineError  # noqa: E402
+from ci.errors import INTERRUPTED, BrewlineError, UsageError  # noqa: E402
 
 # Commands that need nothing but Python, and their modules. All others run in the environment.
 BARE = {
@@ -26,7 +26,6 @@ BARE = {
     "doctor": "doctor",
     "selftest": "selftest",
     "nightly": "later",
-    "shell": "later",
 }
 
 
@@ -47,6 +46,8 @@ def dispatch(options: Options, arguments: list[str]) -> int:
     """Import what the command needs and no more: `--help` and `plan` answer at once."""
     if options.command in BARE:
         return command(BARE[options.command])(options, ROOT)
+    if options.command == "shell" and not sys.stdin.isatty():
+        raise UsageError("`shell` needs a terminal: run it with one as its standard input.")
     environment = importlib.import_module("ci.environment")
     environment.enter("ci", ROOT, say, os.environ, arguments)
     try:

@@ -64,6 +64,19 @@ def skipped(reason: str) -> Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A command that a stage ran in a container, whether it failed or not.
+
+    `container` is as the command left it; `log` is what it wrote, as an artifact.
+    """
+
+    container: dagger.Container
+    command: tuple[str, ...]
+    exit_code: int
+    log: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """All that a stage gets to know of the run."""
 
@@ -76,6 +89,7 @@ class Context:
     say: Callable[[str], None]
     results: Mapping[str, Result] = field(default_factory=dict)
     nonce: str = ""
+    ran: list[Ran] = field(default_factory=list)
 
     def source(self, *include: str) -> dagger.Directory:
         """The part of the repository that matches; each stage names what it needs, no more."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import dagger
 
-from ci import embedded, engine, report, runner
+from ci import embedded, engine, report, runner, shell
 from ci.binding import Stages
 from ci.command_line import Options
 from ci.connection import connect
@@ -67,8 +67,9 @@ class _Run:
         try:
             with tempfile.TemporaryDirectory(prefix="brewline-") as folder:
                 await self._stages(planned, Path(folder) / "events.jsonl")
-        except BrewlineError as error:  # no stage has run: there is no engine for them
-            self.record.no_engine = error.failure
+        except BrewlineError as error:  # without a result: there is no engine for the stages
+            if not self.record.outcome.results:
+                self.record.no_engine = error.failure
             raise
         except anyio.get_cancelled_exc_class():  # Ctrl-C while the engine starts
             self.record.outcome.interrupted = True
@@ -90,14 +91,28 @@ class _Run:
                 say=self.console.say,
                 nonce=secrets.token_hex(8) if self.options.no_cache else "",
             )
-            with self.console.live():
+            with self._live():
                 outcome = await runner.run(
                     planned,
                     stages.perform,
                     rules=_rules(self.options),
                     watch=functools.partial(self._watch, events),
                 )
-        self.record.outcome.interrupted = outcome.interrupted
+            self.record.outcome.interrupted = outcome.interrupted
+            if self._attended and not outcome.interrupted:
+                name = self.options.action
+                await shell.attach(
+                    name, stages.ran, outcome.results[name], events, self.console.line
+                )
+
+    @property
+    def _attended(self) -> bool:
+        """Whether the run is for its user to look into a container."""
+        return self.options.command == "shell"
+
+    def _live(self) -> contextlib.AbstractContextManager[None]:
+        """Live lines, unless terminals may be opened while they are drawn."""
+        return contextlib.nullcontext() if self._attended else self.console.live()
 
     @contextlib.asynccontextmanager
     async def _engine(
@@ -108,6 +123,8 @@ class _Run:
             yield None
             return
         choices = engine.candidates(self.options.engine, os.environ, engine.answering_runtime)
+        if self._attended:
+            choices = shell.attending(choices)
         log = self.record.folder / "engine.log"
         async with connect(choices, events, log, self.console.line) as (client, chosen):
             self.record.engine = chosen
@@ -125,4 +142,6 @@ class _Run:
 
 
 def _rules(options: Options) -> runner.Rules:
-    return runner.Rules(keep_going=options.keep_going, jobs=options.jobs, seconds=options.seconds)
+    # Nobody is hurried at a terminal.
+    seconds = None if options.command == "shell" else options.seconds
+    return runner.Rules(keep_going=options.keep_going, jobs=options.jobs, seconds=seconds)

@@ -86,6 +86,7 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
                 except TimeOver as error:
                     raise _failed(session, command, _TIME_OVER, output, str(error)) from None
                 if not _as_expected(command.expect, code):
+                    await session.terminals.offer(container, ready, output)
                     raise _failed(session, command, code, output, await _why(session, code))
                 committing = asyncio.to_thread(_committed, session, ready, key, code, output)
                 ran = await finished(committing)

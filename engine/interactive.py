@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import EngineError
 from engine.executor.console import Console
 from engine.executor.interactive import Interactive
+from engine.executor.output import Output
 from engine.executor.spec import Meta
 from engine.model import Container, ContainerService
-from engine.preparation import Exec, inputs_of, prepared
+from engine.preparation import Exec, Prepared, inputs_of, prepared
 from engine.terminal import ClientTerminal
 
 if TYPE_CHECKING:
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 # As any terminal of a container has it, unless the container says otherwise.
 _ENVIRONMENT = (("TERM", "xterm"), ("PS1", "dagger ${PWD} $ "))
 
+# For who did not choose: a shell whose line can be edited, where there is one.
+_LINE_EDITING = ("sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
+
+_SHOWN = 20
+"""Lines of a failed command's output."""
+
 
 class Terminals:
     """The terminals of a session: one at a time, as the user has one."""
@@ -29,6 +37,7 @@ class Terminals:
     def __init__(self, session: Session, client: ClientTerminal, run_folder: Path) -> None:
         self._session = session
         self._client = client
+        self._offered = False
         self._interactive = Interactive(run_folder / "terminals", run_folder / "crun")
 
     async def open(self, container: Container, args: Sequence[str], *, privileged: bool) -> None:
@@ -38,7 +47,6 @@ class Terminals:
         terminal, ExecError for a command that is not there.
         """
         session = self._session
-        container = _with_defaults(container)
         command = Exec(args=tuple(args), privileged=privileged)
         inputs = await inputs_of(container)
         async with AsyncExitStack() as stack:
@@ -47,9 +55,11 @@ class Terminals:
             ready = await stack.enter_async_context(
                 prepared(session, container, inputs, command, hosts)
             )
+            meta = _attended(ready.meta, args)
             network = ready.namespace.path
-            console = stack.enter_context(self._console(terminal, container, ready.meta))
-            await self._interactive.run(ready.meta, ready.rootfs.merged, network, console)
+            _announce(terminal, meta)
+            console = stack.enter_context(self._console(terminal, container))
+            await self._interactive.run(meta, ready.rootfs.merged, network, console)
 
     async def open_within(self, service: ContainerService, args: Sequence[str]) -> None:
         """Open a terminal in the container of a service, which is started if it is not up."""
@@ -58,10 +68,33 @@ class Terminals:
             running = await stack.enter_async_context(self._session.services.held(service))
             ready = running.up.ready
             assert ready is not None
-            env = (*ready.meta.env, *_missing(ready.meta.env))
-            meta = replace(ready.meta, args=tuple(args), env=env)
-            console = stack.enter_context(self._console(terminal, service.container, meta))
+            meta = _attended(ready.meta, args)
+            _announce(terminal, meta)
+            console = stack.enter_context(self._console(terminal, service.container))
             await self._interactive.run_within(ready.namespace.name, meta, console)
+
+    async def offer(self, container: Container, ready: Prepared, output: Output) -> None:
+        """Open a terminal where the session's first command has failed, if its user wants that.
+
+        The command's container is as the command left it; what it last wrote is shown before.
+        """
+        if self._offered or not self._session.settings.interactive:
+            return
+        self._offered = True
+        args = container.terminal_args or _LINE_EDITING
+        meta = _attended(ready.meta, args)
+        async with AsyncExitStack() as stack:
+            try:
+                terminal = await self._taken(stack)
+            except EngineError:
+                return  # the failure itself is what counts
+            self._session.event("failed exec's terminal")
+            _write(terminal, _last_lines(output.combined.tail()))
+            command = " ".join(self._session.without_secrets(ready.meta.args))
+            _write(terminal, f"✘ Exec failed, attaching terminal: {command}\n")
+            network = ready.namespace.path
+            console = stack.enter_context(self._console(terminal, container))
+            await self._interactive.run(meta, ready.rootfs.merged, network, console)
 
     async def _taken(self, stack: AsyncExitStack) -> int:
         """The user's terminal when it is our turn. Raises EngineError if there is none."""
@@ -69,18 +102,25 @@ class Terminals:
         return stack.enter_context(self._client.opened())
 
     @contextmanager
-    def _console(self, terminal: int, container: Container, meta: Meta) -> Iterator[Console]:
-        said = f"● Attaching terminal: {' '.join(meta.args)} in {meta.cwd}\r\n"
-        os.write(terminal, said.encode())
+    def _console(self, terminal: int, container: Container) -> Iterator[Console]:
         with self._client.raw(terminal):
             yield Console(terminal, self._session.secret_values(container))
 
 
-def _with_defaults(container: Container) -> Container:
-    given = (*container.env, *((name, "") for name, _ in container.secrets))
-    return replace(container, env=(*container.env, *_missing(given)))
+def _attended(meta: Meta, args: Sequence[str]) -> Meta:
+    """A container's process for a user at a terminal."""
+    names = {name for name, _ in meta.env}
+    missing = tuple((name, value) for name, value in _ENVIRONMENT if name not in names)
+    return replace(meta, args=tuple(args), env=(*meta.env, *missing))
 
 
-def _missing(given: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    names = {name for name, _ in given}
-    return tuple((name, value) for name, value in _ENVIRONMENT if name not in names)
+def _announce(terminal: int, meta: Meta) -> None:
+    _write(terminal, f"● Attaching terminal in {meta.cwd}\n")
+
+
+def _write(terminal: int, text: str) -> None:
+    os.write(terminal, text.encode())
+
+
+def _last_lines(text: str) -> str:
+    return "".join(f"{line}\n" for line in text.splitlines()[-_SHOWN:])

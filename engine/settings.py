@@ -24,6 +24,8 @@ class Settings:
     """How long a command may run; None for as long as it likes."""
     images: Path | None = None
     events: Path | None = None
+    interactive: bool = False
+    """Whether a terminal is opened in the container of the first command that fails."""
     workdir: Path = field(default_factory=Path.cwd)
 
     @classmethod
@@ -40,6 +42,7 @@ class Settings:
             exec_seconds=_seconds(env.get("BREWLINE_EXEC_TIMEOUT", "")),
             images=Path(images).absolute() if images else None,
             events=Path(events).absolute() if events else None,
+            interactive=bool(env.get("BREWLINE_INTERACTIVE")),
             workdir=workdir,
         )
 

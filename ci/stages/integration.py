@@ -18,7 +18,7 @@ from ci.compose.services import STACK_FOLDER, Bringup, services, with_volumes
 from ci.compose.types import Condition
 from ci.containers import IMAGE_SOURCE, image
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
-from ci.stage import Context, Result
+from ci.stage import Context, Ran, Result
 
 COMPOSE_FILE = "compose.yaml"
 _DAG = "brewery_pipeline"
@@ -113,6 +113,7 @@ async def _drive(context: Context, compose: Compose, *, key: str, token: str) ->
     command = ["python", "-m", "tests.integration"]
     done = driver.with_exec(command, expect=dagger.ReturnType.ANY)
     status = await done.exit_code()
+    context.ran.append(Ran(container=done, command=tuple(command), exit_code=status))
     await done.directory(_OUT).export(str(context.report), wipe=True)
     return _read_verdict(context, status)
 

@@ -51,7 +51,7 @@ def test_bad_usage_ends_with_2_and_one_line() -> None:
     assert done.stderr == "brewline: There is no command 'lnt': did you mean lint?\n"
 
 
-@pytest.mark.parametrize("command", ["nightly", "shell lint"])
+@pytest.mark.parametrize("command", ["nightly"])
 def test_what_cannot_act_yet_says_so(command: str) -> None:
     done = call(*command.split())
     assert done.returncode == 2
