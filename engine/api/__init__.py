@@ -8,6 +8,7 @@ def load_ordinary() -> None:
     from engine.api import (  # noqa: F401 - importing them registers them
         container,
         container_config,
+        container_facts,
         container_mounts,
         directory,
         file,
@@ -24,7 +25,6 @@ def load() -> None:
     from engine.api import (  # noqa: F401
         address,
         changes,
-        container_facts,
         env_file,
         image,
         json_value,

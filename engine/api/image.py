@@ -13,7 +13,7 @@ from engine.blobs import form_of
 from engine.calls import field
 from engine.errors import EngineError
 from engine.imageio import read_image, write_image
-from engine.images import STAND_IN_LABEL
+from engine.standins import STAND_IN_LABEL
 from engine.lazy import Lazy
 from engine.model import Container, File
 from engine.oci.reference import parse_reference

@@ -20,7 +20,7 @@ from engine.dockerfile.instructions import (
 )
 from engine.dockerfile.ports import exposed
 from engine.dockerfile.signals import checked
-from engine.images import STAND_IN_LABEL
+from engine.standins import STAND_IN_LABEL
 from engine.model import Container, Port
 from engine.model import Healthcheck as ModelHealthcheck
 

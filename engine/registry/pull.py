@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine import blobs
 from engine.errors import EngineError
-from engine.imageio import with_image
+from engine.imageconfig import with_image
 from engine.jsontext import parse
 from engine.model import Container
 from engine.oci.image import ImageConfig, ImageError

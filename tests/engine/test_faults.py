@@ -122,7 +122,7 @@ def _interrupt_twice(running: subprocess.Popen[str]) -> None:
 
 
 def _engine(processes: list[Process]) -> Process:
-    return next(p for p in processes if "engine serve" in p.command and "python" == _name(p))
+    return next(p for p in processes if "engine.start" in p.command and "python" == _name(p))
 
 
 def _name(process: Process) -> str:

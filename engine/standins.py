@@ -1,0 +1,181 @@
+"""Stand-ins: images made on this machine where their registry cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError, ProcessError
+from engine.imageconfig import config_of, with_image
+from engine.lazy import Lazy
+from engine.model import Container
+from engine.oci.image import ImageConfig
+from engine.oci.reference import Reference, parse_reference
+from engine.process import run
+from engine.selection import Selection
+from engine.snapshot import Snapshot
+from engine.store import digest
+
+if TYPE_CHECKING:
+    from engine.session import Session
+
+_APT = Path("/etc/apt")
+
+STAND_IN_LABEL = "dev.brewline.stand-in"
+"""The label of every image with a stand-in under it: such an image is not for publishing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a stand-in is made: by a program on this machine, or by a Dockerfile."""
+
+    folder: Path
+    names: tuple[str, ...]
+    table: dict[str, Any]
+
+
+class StandIns:
+    """The stand-ins that the recipes of a session's settings make."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._recipes = _read_recipes(session.settings.images)
+
+    def recipe(self, reference: Reference) -> Recipe | None:
+        """The recipe for an image, if there is one."""
+        for recipe in self._recipes:
+            if any(parse_reference(n).canonical == reference.canonical for n in recipe.names):
+                return recipe
+        return None
+
+    async def image(
+        self, recipe: Recipe, reference: Reference, platform: str, why: str
+    ) -> Container:
+        """The stand-in for an image that is not to be had, labelled as one."""
+        made = await self._made(recipe, platform)
+        names = made.standins | {reference.familiar}
+        for name in sorted(names):
+            self._session.event("standin", image=name, why=why)
+        labels = [(n, v) for n, v in made.labels if n != STAND_IN_LABEL]
+        return replace(
+            made,
+            image_ref=reference.familiar,
+            standins=names,
+            labels=(*labels, (STAND_IN_LABEL, reference.familiar)),
+        )
+
+    async def _made(self, recipe: Recipe, platform: str) -> Container:
+        table = recipe.table
+        if "dockerfile" in table:
+            return await self._built(recipe, platform)
+        return Container(
+            platform=platform,
+            rootfs=Lazy(lambda: self._bootstrapped(recipe)),
+            env=tuple(table.get("env", {}).items()),
+            args=tuple(table.get("cmd", ())),
+            entrypoint=tuple(table.get("entrypoint", ())),
+            user=table.get("user", ""),
+            workdir=table.get("workdir", ""),
+        )
+
+    async def _built(self, recipe: Recipe, platform: str) -> Container:
+        """The image of a recipe's Dockerfile; known again without a look at what is below it."""
+        files = await asyncio.to_thread(_files_digest, recipe.folder)
+        key = digest("stand-in", recipe.table["dockerfile"], platform, files)
+        record = self._session.store.recall(key)
+        if record is not None:
+            snapshot = Snapshot(tuple(record["layers"]), record["key"], record["plain"])
+            config = ImageConfig.from_json(record["config"].encode())
+            known = with_image(Container(platform=platform), config, snapshot)
+            return replace(known, standins=frozenset(record["stand-ins"]))
+        made = await self._build(recipe, platform)
+        snapshot = await made.rootfs.get()
+        record = {
+            "layers": snapshot.layers,
+            "key": snapshot.key,
+            "plain": snapshot.plain,
+            "config": config_of(made).to_json().decode(),
+            "stand-ins": sorted(made.standins),
+            "what": f"stand-in for {recipe.names[0]}",
+        }
+        self._session.store.remember(key, record)
+        return made
+
+    async def _build(self, recipe: Recipe, platform: str) -> Container:
+        from engine.dockerfile.build import Build
+        from engine.dockerfile.inputs import Context
+        from engine.hostfiles import host_directory
+
+        file = recipe.folder / recipe.table["dockerfile"]
+        here = host_directory(self._session, file.parent)
+        apt = host_directory(self._session, _APT, Selection(include=_apt_settings()))
+        build = Build(self._session, Context(here, {"apt": apt}), platform=platform)
+        return await build.container(file.name)
+
+    async def _bootstrapped(self, recipe: Recipe) -> Snapshot:
+        """The root file system that the recipe's program makes on this machine."""
+        program = recipe.folder / recipe.table["bootstrap"]
+        key = digest("bootstrap", program.read_text())
+        known = self._session.snapshots.recall(key)
+        if known is not None:
+            return known
+        self._session.event("bootstrap", image=recipe.names[0])
+        folder = self._session.store.folder("bootstrap")
+        root = folder / "root"
+        try:
+            await run(str(program), str(root), timeout=900)
+            os.chmod(root, 0o755)
+            made = Snapshot((self._session.store.adopt(root),), key)
+            self._session.snapshots.remember(made, f"stand-in for {recipe.names[0]}")
+            return made
+        except ProcessError as error:
+            raise EngineError(
+                f"the stand-in {recipe.names[0]} could not be made: {error}"
+            ) from None
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _apt_settings() -> tuple[str, ...]:
+    """The files that say where this machine gets Debian's packages from, and how.
+
+    Other distributions' archives are left out, and so are credentials.
+    """
+    lists = [_APT / "sources.list", *_APT.glob("sources.list.d/*")]
+    chosen = [file for file in lists if file.is_file() and "bookworm" in file.read_text()]
+    chosen += [file for file in _APT.glob("apt.conf.d/*") if "Acquire" in file.read_text()]
+    names = [str(file.relative_to(_APT)) for file in chosen]
+    return (*names, "keyrings", "trusted.gpg.d")
+
+
+def _files_digest(recipes: Path) -> str:
+    """What stands for all that a build of a recipe reads: recipes may be built on one another."""
+    hashed = hashlib.sha256()
+    for root in (recipes, *(_APT / name for name in _apt_settings())):
+        for file in _files_below(root):
+            hashed.update(f"{file} {file.stat().st_mode}\0".encode())
+            hashed.update(hashlib.sha256(file.read_bytes()).digest())
+    return hashed.hexdigest()
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    return iter([path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()))
+
+
+def _read_recipes(folder: Path | None) -> list[Recipe]:
+    if folder is None:
+        return []
+    import tomllib  # a tenth of a session's start
+
+    file = folder / "images.toml"
+    try:
+        tables = tomllib.loads(file.read_text())["image"]
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise EngineError(f"the recipes of stand-in images cannot be read: {error}") from None
+    return [Recipe(folder, tuple(table["names"]), table) for table in tables]
