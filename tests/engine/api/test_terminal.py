@@ -125,7 +125,7 @@ def signalled(number: int, words: str) -> Callable[[Screen, list[Process]], None
     return send
 
 
-ENGINE = f"{sys.executable} -m engine"
+ENGINE = f"{sys.executable} -P -m engine.start"
 PROGRAM = f"{sys.executable} -c"
 
 
