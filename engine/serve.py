@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 def serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:
     """Answer the client until it has closed our standard input."""
+    if sys.version_info < (3, 12):  # which waits for a program without a thread of its own
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     asyncio.run(_serve(settings, store, listener, token))
 
 
