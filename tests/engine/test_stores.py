@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -91,46 +89,6 @@ def test_two_programs_at_once_on_one_new_store(
     print(await sh(fresh(ctr), "cat /v/count").stdout())
     """
     assert output(counted, engine_bin, env) == "x\nx\nx\n\n"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with room for the tiny root and little more."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    # Not a tmpfs: an overlay's upper layer may keep attributes that a tmpfs has not.
-    image = tmp_path / "image"
-    with image.open("wb") as file:
-        file.truncate(32 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", str(path)], check=True)
-
-
-@pytest.mark.slow
-def test_full_disk_is_one_clear_message_and_another_store_works(
-    engine_bin: Path, env: dict[str, str], small_disk: Path, tmp_path: Path
-) -> None:
-    in_container = 'print(await sh(tiny(), "head -c 60000000 /dev/zero > /big").sync())'
-    failed = program.run(in_container, engine_bin, {**env, "BREWLINE_STORE": str(small_disk)})
-    assert failed.returncode == 1
-    assert "No space left on device" in failed.stderr
-    (tmp_path / "large").mkdir()
-    (tmp_path / "large/file").write_bytes(bytes(60_000_000))
-    in_engine = f"await dag.host().directory({str(tmp_path / 'large')!r}).sync()"
-    failed = program.run(in_engine, engine_bin, {**env, "BREWLINE_STORE": str(small_disk)})
-    assert failed.returncode == 1
-    last = failed.stderr.strip().splitlines()[-1]
-    assert last == (
-        "dagger.QueryError: no space left on device: "
-        "free some room or name another store in BREWLINE_STORE"
-    )
-    body = 'print(await sh(tiny(), "echo works").stdout(), end="")'
-    assert output(body, engine_bin, {**env, "BREWLINE_STORE": str(small_disk)}) == "works\n"
-    assert output(body, engine_bin, env) == "works\n"
 
 
 def test_store_that_cannot_be_used_is_one_clear_message(
