@@ -35,6 +35,9 @@ from engine.volumes import fill
 if TYPE_CHECKING:
     from engine.session import Session
 
+# What BuildKit gives a container whose image sets none.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exec:
@@ -156,7 +159,7 @@ def _user(root: Root, container: Container, command: Exec) -> User:
 
 
 def _environment(session: Session, container: Container, user: User) -> tuple[tuple[str, str], ...]:
-    env = dict(session.passed_on)
+    env = {"PATH": _PATH, **session.passed_on}
     env["HOME"] = user.home
     env.update(container.env)
     env.update(container.volatile)

@@ -70,20 +70,21 @@ class Engine:
     @property
     def server(self) -> int:
         """The process that answers: the biggest."""
-        return max((process.pid for process in family(self.pid)), key=_peak)
+        return max((process.pid for process in family(self.pid)), key=peak_megabytes)
 
     @property
     def peak_megabytes(self) -> float:
         """The most memory that it had resident at a time."""
-        return _peak(self.server) / 1024
+        return peak_megabytes(self.server)
 
 
-def _peak(pid: int) -> int:
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process had resident at a time."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    return int(status.partition("VmHWM:")[2].split()[0])
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextmanager
