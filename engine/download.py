@@ -118,7 +118,8 @@ def _fetch(source: Source, auth: str, place: Path) -> str:
     except urllib.error.HTTPError as error:
         raise EngineError(f"{source.url}: invalid response status {error.code}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise EngineError(f"failed to fetch {source.url}: {error}") from None
+        why = getattr(error, "reason", error)
+        raise EngineError(f"failed to fetch {source.url}: {why}") from None
     if wanted and checked.hexdigest() != wanted.lower():
         raise EngineError(
             f"digest mismatch for {source.url}: "

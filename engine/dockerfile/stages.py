@@ -151,4 +151,5 @@ class Stages:
         try:
             return await self._image(name, self._inputs.platform)
         except EngineError as error:
-            raise DockerfileError(f"{name}: {error}") from None
+            said = str(error)
+            raise DockerfileError(said if name in said else f"{name}: {said}") from None

@@ -231,6 +231,22 @@ async def test_an_image_with_files_of_a_stand_in_is_labelled(
         await built.publish("registry.example.test/x:1")
 
 
+async def test_an_entrypoint_drops_only_a_command_of_its_base(dag: dagger.Client) -> None:
+    text = 'FROM scratch AS base\nCMD ["old"]\nENTRYPOINT ["first"]\nFROM base\n'
+    kept = context(dag, text).docker_build()
+    assert [await kept.entrypoint(), await kept.default_args()] == [["first"], ["old"]]
+    dropped = context(dag, text + 'ENTRYPOINT ["second"]\n').docker_build()
+    assert [await dropped.entrypoint(), await dropped.default_args()] == [["second"], []]
+
+
+async def test_a_long_chain_of_commands_and_of_stages_is_built(dag: dagger.Client) -> None:
+    commands = "".join(f"RUN echo {n} >>/n\n" for n in range(40))
+    stages = "".join(f"FROM s{n} AS s{n + 1}\nCOPY file /f{n}\n" for n in range(80))
+    text = f"FROM {BASE} AS s0\nRUN : FRESH\n{commands}{stages}RUN ls -d /f* | wc -l >>/n\n"
+    built = context(dag, text, file="x").docker_build()
+    assert (await built.file("/n").contents()).split() == [*map(str, range(40)), "80"]
+
+
 async def test_no_wildcard_match_is_no_error_and_makes_nothing(dag: dagger.Client) -> None:
     text = "FROM scratch\nCOPY optional-* /out/\nCOPY p[a-r]esent /\nADD no[t]hing-? x\n"
     built = context(dag, text, present="hi").docker_build()
