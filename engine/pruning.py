@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.store import Store, living, remove
+from engine.liveness import living, remove
+from engine.store import Store
 from engine.usage import measured
 
 # Below the cap, so that the next engine need not prune again.

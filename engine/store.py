@@ -6,48 +6,29 @@ into place by a rename, and the temporary folders of engines that died are swept
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import secrets
-import shutil
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine import liveness, reboot
 from engine.errors import StoreError
+from engine.liveness import TAKEN, remove
 
 FORMAT = "1"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# Linux writes dirty pages back after 30 s, looking every 5 s.
-_WRITE_BACK_SECONDS = 60
-# In a temporary folder: entries taken out of the memory, which go back if their taker dies.
-_TAKEN = "taken-"
 
 
 def digest(*parts: object) -> str:
     """SHA-256 of a list of strings and JSON values, in hexadecimal."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def living(path: Path) -> list[int]:
-    """When the engines that are at work in the store at `path` started, in nanoseconds."""
-    started = []
-    for alive in path.glob("tmp/*/alive"):
-        with suppress(FileNotFoundError):
-            fd = os.open(alive, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                started.append(os.fstat(fd).st_mtime_ns)
-            finally:
-                os.close(fd)
-    return started
 
 
 class Store:
@@ -67,9 +48,10 @@ class Store:
         try:
             self._open()
         except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise StoreError(
                 f"the engine's store {path} cannot be used: {error.strerror}; "
-                "free some room or name another folder in BREWLINE_STORE"
+                f"{'free some room or ' * full}name another folder in BREWLINE_STORE"
             ) from error
 
     def _open(self) -> None:
@@ -79,14 +61,11 @@ class Store:
         # One engine after the other: none must see the half-made stamps or folder of another.
         with self.lock("open"):
             self._check_format()
-            self._sweep()
-            name = f"{os.getpid()}-{secrets.token_hex(4)}"
-            self.temporary = self.path / "tmp" / name
-            self.temporary.mkdir(parents=True)
-            self._alive = os.open(self.temporary / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-            fcntl.flock(self._alive, fcntl.LOCK_EX)
+            for entry in liveness.sweep(self.path):
+                self._put_back(entry)
+            self.temporary, self._alive = liveness.begin(self.path)
             self.started = os.fstat(self._alive).st_mtime_ns
-            self._distrust_after_reboot()
+            reboot.distrust(self.path, self.temporary)
 
     def _check_format(self) -> None:
         stamp = self.path / "format"
@@ -103,54 +82,6 @@ class Store:
         """Remove this engine's temporary folder."""
         remove(self.temporary)
         os.close(self._alive)
-
-    def _sweep(self) -> None:
-        """Remove the temporary folders of engines that are gone."""
-        for folder in self.path.glob("tmp/*"):
-            try:
-                fd = os.open(folder / "alive", os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                remove(folder)  # its engine died while it started
-                continue
-            try:
-                # Shared, as in `living`: two who look must not take each other for an engine.
-                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                for entry in folder.glob(f"{_TAKEN}*"):
-                    self._put_back(entry)
-                remove(folder)
-            except BlockingIOError:
-                pass  # its engine lives
-            finally:
-                os.close(fd)
-
-    def _distrust_after_reboot(self) -> None:
-        """Remove the layers and blobs that were finished just before the machine went down.
-
-        Layers are written by overlays mounted `volatile`: fast, but a crash of the machine (not of
-        the engine) may leave those files empty that the kernel had not written back yet.
-        """
-        stamp, boot = self.path / "boot", _BOOT_ID.read_text().strip()
-        found = stamp.read_text() if stamp.exists() else None
-        if found == boot:
-            return
-        if found is not None:
-            # When one came into place its inode changed, and never after that.
-            made = {path: path.stat().st_ctime for path in self._contents()}
-            last = max(made.values(), default=0.0)
-            for path, when in made.items():
-                if when > last - _WRITE_BACK_SECONDS:
-                    path.rename(self.temporary / path.name)
-            for path in self.temporary.iterdir():
-                if path.name != "alive":
-                    remove(path)
-        # By a rename: an engine that is killed here must not look like a reboot to the next.
-        draft = self.temporary / "boot"
-        draft.write_text(boot)
-        draft.rename(stamp)
-
-    def _contents(self) -> Iterator[Path]:
-        yield from self.layers.iterdir()
-        yield from self.blobs.iterdir()
 
     def recall(self, key: str) -> dict[str, Any] | None:
         """What was remembered under `key`, if all the layers that it names are still there.
@@ -215,7 +146,7 @@ class Store:
 
     def forget(self, key: str, used: int) -> bool:
         """Forget what is remembered under `key`, unless it was used since the time `used`."""
-        path, taken = self._place(key), self.temporary / f"{_TAKEN}{key}"
+        path, taken = self._place(key), self.temporary / f"{TAKEN}{key}"
         try:
             if os.stat(path).st_mtime_ns > used:
                 return False
@@ -230,7 +161,7 @@ class Store:
         return True
 
     def _put_back(self, taken: Path) -> None:
-        taken.rename(self._place(taken.name.removeprefix(_TAKEN)))
+        taken.rename(self._place(taken.name.removeprefix(TAKEN)))
 
     def folder(self, prefix: str) -> Path:
         """A new folder in this engine's temporary folder."""
@@ -286,16 +217,3 @@ class Store:
 
 def _seconds(status: os.stat_result) -> str:
     return f"{int(status.st_mtime):x}"
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there, as far as that is possible."""
-    try:
-        if stat.S_ISDIR(path.lstat().st_mode):
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    except FileNotFoundError:
-        pass
-    except (OSError, RecursionError):  # folders deeper than Python goes
-        subprocess.run(["rm", "-rf", "--", path], capture_output=True, check=False)

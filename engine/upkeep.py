@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from engine.liveness import living
 from engine.pruning import entries, keep_below, prune, prune_volumes
 from engine.settings import Settings
-from engine.store import Store, living
+from engine.store import Store
 from engine.usage import Disk, Usage, cap, lack_of_room, measured, readable, size
 
 _BIGGEST = 10

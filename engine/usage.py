@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.liveness import living
 from engine.settings import Settings
-from engine.store import living
 
 _CAP = 20 * 10**9
 _SHARE_OF_DISK = 0.2

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from engine import usage
+from engine.liveness import living
 from engine.pruning import entries, keep_below, prune, prune_volumes
 from engine.settings import Settings
-from engine.store import Store, digest, living
+from engine.store import Store, digest
 
 ROOT = Path(__file__).parents[2]
 SIZE = 100_000

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import reboot
 from engine import store as store_module
 from engine.errors import StoreError
 from engine.store import FORMAT, Store, digest
@@ -163,8 +164,8 @@ def test_after_a_reboot_only_what_was_finished_last_is_forgotten(
 ) -> None:
     boot = tmp_path / "boot_id"
     boot.write_text("first\n")
-    monkeypatch.setattr(store_module, "_BOOT_ID", boot)
-    monkeypatch.setattr(store_module, "_WRITE_BACK_SECONDS", 0.5)
+    monkeypatch.setattr(reboot, "_BOOT_ID", boot)
+    monkeypatch.setattr(reboot, "_WRITE_BACK_SECONDS", 0.5)
     old, new = "ab" * 32, "cd" * 32
     store = Store(path)
     store.remember(old, {"layers": [a_layer(store)]})

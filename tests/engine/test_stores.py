@@ -99,7 +99,7 @@ def test_store_that_cannot_be_used_is_one_clear_message(
         "print('connected')", engine_bin, {**env, "BREWLINE_STORE": str(tmp_path / "file/store")}
     )
     assert done.returncode == 1
-    assert "cannot be used: Not a directory; free some room or name another" in done.stderr
+    assert "cannot be used: Not a directory; name another folder" in done.stderr
 
 
 SECRET = """

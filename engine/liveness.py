@@ -1,0 +1,72 @@
+"""Engines at work in a store: each has a temporary folder with a file that it keeps locked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+TAKEN = "taken-"
+"""In a temporary folder: what was taken out of the memory, and goes back if its taker dies."""
+
+
+def begin(store: Path) -> tuple[Path, int]:
+    """A temporary folder of our own, and the descriptor that keeps it as long as it is open."""
+    temporary = store / "tmp" / f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary.mkdir(parents=True)
+    alive = os.open(temporary / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    fcntl.flock(alive, fcntl.LOCK_EX)
+    return temporary, alive
+
+
+def living(store: Path) -> list[int]:
+    """When the engines that are at work in the store started, in nanoseconds."""
+    started = []
+    for alive in store.glob("tmp/*/alive"):
+        with suppress(FileNotFoundError):
+            fd = os.open(alive, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                started.append(os.fstat(fd).st_mtime_ns)
+            finally:
+                os.close(fd)
+    return started
+
+
+def sweep(store: Path) -> Iterator[Path]:
+    """Remove the temporary folders of engines that are gone, but give what they had taken."""
+    for folder in store.glob("tmp/*"):
+        try:
+            fd = os.open(folder / "alive", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            remove(folder)  # its engine died while it started
+            continue
+        try:
+            # Shared, as in `living`: two who look must not take each other for an engine.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            yield from folder.glob(f"{TAKEN}*")
+            remove(folder)
+        except BlockingIOError:
+            pass  # its engine lives
+        finally:
+            os.close(fd)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there, as far as that is possible."""
+    try:
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        pass
+    except (OSError, RecursionError):  # folders deeper than Python goes
+        subprocess.run(["rm", "-rf", "--", path], capture_output=True, check=False)
