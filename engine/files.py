@@ -8,12 +8,12 @@ import shutil
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from engine.errors import EngineError
 from engine.lazy import Lazy
 from engine.model import Directory, File
 from engine.patterns import Glob
+from engine.placement import placed
 from engine.root import Entry, Root, clean, missing
 from engine.selection import Selection
 from engine.snapshot import Snapshot, Snapshots
@@ -183,6 +183,11 @@ def _copied_directory(
         known = snapshots.recall(key)
         if known is not None:
             return known
+        if clean(inside) == "/" and how.none and what.selection.everything:
+            made = placed(snapshots, base, path, origin, key)
+            if made is not None:
+                snapshots.remember(made)
+                return made
         top = root.stat(inside)
         source = clean(root.real(inside).removeprefix(root.path))
 
@@ -308,17 +313,25 @@ def directory_key(
     For files that no command made it is a digest of the contents, so that a change beside them, or
     an equal tree from elsewhere, changes nothing. It is remembered under the snapshot's key.
     """
-    name = digest("directory", origin.key, path, selection.key)
+    name = digest("directory", origin.key, clean(path), selection.key)
     if not origin.plain:
         return name
     record = snapshots.store.recall(name)
     if record is None:
-        top = root.stat(path)
-        attributes = [stat.S_IMODE(top.st_mode), top.st_uid, top.st_gid]
-        found = digest(attributes, tree_digest(root, path, selection.of(root, path)))
-        record = {"digest": found}
+        found = tree_digest(root, path, selection.of(root, path))
+        record = {"digest": _with_top(root.stat(path), found)}
         snapshots.store.remember(name, record)
     return str(record["digest"])
+
+
+def remember_whole(snapshots: Snapshots, origin: Snapshot, top: os.stat_result, found: str) -> None:
+    """Remember the digest of all of a snapshot, known from how it was made."""
+    name = digest("directory", origin.key, "/", Selection().key)
+    snapshots.store.remember(name, {"digest": _with_top(top, found)})
+
+
+def _with_top(top: os.stat_result, found: str) -> str:
+    return digest([stat.S_IMODE(top.st_mode), top.st_uid, top.st_gid], found)
 
 
 def file_key(root: Root, origin: Snapshot, path: str) -> str:
@@ -326,5 +339,5 @@ def file_key(root: Root, origin: Snapshot, path: str) -> str:
     if not origin.plain:
         return digest("file", origin.key, path)
     status = root.stat(path)
-    contents = file_digest(Path(root.real(path)))
+    contents = file_digest(root.real(path))
     return digest(contents, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)

@@ -8,11 +8,12 @@ import os
 import secrets
 import shutil
 import stat
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import EngineError
+from engine.files import remember_whole
 from engine.lazy import Lazy
 from engine.model import Directory, File
 from engine.root import Entry, Root
@@ -47,16 +48,23 @@ def host_file(session: Session, path: Path) -> File:
     return File(Lazy(lambda: asyncio.to_thread(load)), f"/{path.name}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A file as it was when it was last read."""
+# A change of more than one file in so many is not worth a layer of its own.
+_FEW = 4
+_MOST_LAYERS = 8
 
+
+class _Seen(NamedTuple):
+    """An entry as it was when it was last read."""
+
+    mode: int
+    contents: str
+    """A file's digest, a link's target."""
     stamp: list[int]
-    sha256: str
+    """What changes when a file does; of other entries nothing."""
 
-    @staticmethod
-    def stamp_of(status: os.stat_result) -> list[int]:
-        return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    def same_as(self, other: _Seen | None) -> bool:
+        """Whether both are the same file, whenever they were written."""
+        return other is not None and self[:2] == other[:2]
 
 
 def _imported(
@@ -74,19 +82,21 @@ def _imported(
     """
     if check:
         _check_folder(path)
-    place = digest("host", str(path), selection.key if selection else name)
-    before = session.store.recall(place) or {"files": {}, "layers": []}
+    place = digest("host entries", str(path), selection.key if selection else name)
+    record = session.store.recall(place) or {"entries": {}, "layers": []}
+    before = {n: _Seen(*fields) for n, fields in record["entries"].items()}
     with Root(str(path)) as root:
         if selection is None:
             entries = [Entry(name, root.stat(name))]
         else:
             entries = list(selection.of(root, "/"))
-        files, total = _read(path, entries, before["files"])
-    key = digest("tree", total)
-    known = session.snapshots.recall(key)
-    made = known or _stored(session, path, entries, files, before, key)
-    record = {"files": {n: [s.stamp, s.sha256] for n, s in files.items()}, "layers": made.layers}
-    session.store.remember(place, record)
+        now, key = _read(path, entries, before)
+    made = session.snapshots.recall(key)
+    if made is None:
+        last = _Last(before, tuple(record["layers"]))
+        made = _Import(session, path, entries, now, last).snapshot(key)
+    if now != before or list(made.layers) != record["layers"]:
+        session.store.remember(place, {"entries": now, "layers": made.layers})
     return made
 
 
@@ -98,83 +108,137 @@ def _check_folder(path: Path) -> None:
 
 
 def _read(
-    path: Path, entries: list[Entry], before: dict[str, list[object]]
+    path: Path, entries: list[Entry], before: dict[str, _Seen]
 ) -> tuple[dict[str, _Seen], str]:
-    """What is known of each file, and the digest of the whole tree."""
-    files: dict[str, _Seen] = {}
+    """What is known of each entry, and what stands for the whole tree."""
+    now: dict[str, _Seen] = {}
     total = hashlib.sha256()
     for entry in entries:
+        status = entry.status
+        stamp: list[int] = []
         contents = ""
-        if stat.S_ISREG(entry.status.st_mode):
-            stamp = _Seen.stamp_of(entry.status)
+        if stat.S_ISREG(status.st_mode):
+            stamp = [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
             last = before.get(entry.path)
-            if last is not None and last[0] == stamp:
-                contents = str(last[1])
+            if last is not None and last.stamp == stamp:
+                contents = last.contents
             else:
                 with open(path / entry.path, "rb") as file:
                     contents = hashlib.file_digest(file, "sha256").hexdigest()
-            files[entry.path] = _Seen(stamp, contents)
-        elif stat.S_ISLNK(entry.status.st_mode):
+        elif stat.S_ISLNK(status.st_mode):
             contents = os.readlink(path / entry.path)
-        mode = stat.S_IMODE(entry.status.st_mode)
-        total.update(describe(entry, f"{mode:o} {contents}", metadata=False))
-    return files, total.hexdigest()
+        elif not entry.is_dir:
+            continue  # a socket, a pipe or a device
+        now[entry.path] = _Seen(status.st_mode, contents, stamp)
+        total.update(os.fsencode(f"{entry.path}\0{status.st_mode:o}\0{contents}\n"))
+    return now, digest("tree", total.hexdigest())
 
 
-def _stored(
-    session: Session,
-    path: Path,
-    entries: list[Entry],
-    files: dict[str, _Seen],
-    before: dict[str, object],
-    key: str,
-) -> Snapshot:
-    """A new layer with the files: those that did not change are linked from the last one."""
-    folder = session.store.folder("host")
-    top = folder / "fs"
-    top.mkdir(mode=0o755)
-    layers = before["layers"]
-    assert isinstance(layers, list)
-    last = session.store.layers / layers[0] if layers else None
-    known = before["files"]
-    assert isinstance(known, dict)
-    folders = []
-    for entry in entries:
-        place = top / entry.path
-        mode = entry.status.st_mode
-        if stat.S_ISREG(mode):
-            seen = files[entry.path]
-            same = known.get(entry.path) == [seen.stamp, seen.sha256]
-            if not (same and last is not None and _linked(last / entry.path, place)):
-                _copied(path / entry.path, place, entry, seen)
-        elif stat.S_ISDIR(mode):
-            place.mkdir()
-            place.chmod(stat.S_IMODE(mode))
-            folders.append((place, entry.status))
-        elif stat.S_ISLNK(mode):
-            os.symlink(os.readlink(path / entry.path), place)
-    for place, status in reversed(folders):
-        os.utime(place, ns=(status.st_mtime_ns, status.st_mtime_ns))
-    made = Snapshot((session.store.adopt(top),), key)
-    session.snapshots.remember(made, f"files of {path}")
-    shutil.rmtree(folder, ignore_errors=True)
-    return made
+class _Last(NamedTuple):
+    """What the folder was when it was last read."""
+
+    entries: dict[str, _Seen]
+    layers: tuple[str, ...]
 
 
-def _linked(source: Path, place: Path) -> bool:
-    try:
-        os.link(source, place)
-        return True
-    except OSError:
+class _Import:
+    """The making of a snapshot of files of the machine."""
+
+    def __init__(
+        self,
+        session: Session,
+        path: Path,
+        entries: list[Entry],
+        now: dict[str, _Seen],
+        last: _Last,
+    ) -> None:
+        self._session = session
+        self._path = path
+        self._entries = [entry for entry in entries if entry.path in now]
+        self._now = now
+        self._last = last
+
+    def snapshot(self, key: str) -> Snapshot:
+        """The snapshot: a layer over the last ones if few files changed, else one of its own."""
+        changed = {
+            n for n, seen in self._now.items() if not seen.same_as(self._last.entries.get(n))
+        }
+        gone = [n for n in self._last.entries if n not in self._now]
+        few = len(changed) + len(gone) <= len(self._now) // _FEW
+        over_last = few and 0 < len(self._last.layers) < _MOST_LAYERS
+        folder = self._session.store.folder("host")
+        top = f"{folder}/fs"
+        os.mkdir(top, 0o755)
+        os.chmod(top, 0o755)
+        if over_last:
+            self._fill(top, _with_parents(changed | set(gone)), changed)
+            self._white_out(top, gone)
+        else:
+            self._fill(top, None, changed)
+        status = os.stat(top)
+        layer = self._session.store.adopt(Path(top))
+        made = Snapshot((*self._last.layers, layer) if over_last else (layer,), key)
+        self._session.snapshots.remember(made, f"files of {self._path}")
+        remember_whole(self._session.snapshots, made, status, self._digest())
+        shutil.rmtree(folder, ignore_errors=True)
+        return made
+
+    def _digest(self) -> str:
+        """What `tree_digest` makes of the snapshot."""
+        total = hashlib.sha256()
+        for name, seen in self._now.items():
+            total.update(describe(name, seen.mode, (0, 0), seen.contents))
+        return total.hexdigest()
+
+    def _fill(self, top: str, wanted: set[str] | None, changed: set[str]) -> None:
+        """Make the wanted entries, or all; files that did not change are linked."""
+        folders = []
+        for entry in self._entries:
+            if wanted is not None and entry.path not in wanted:
+                continue
+            place = f"{top}/{entry.path}"
+            seen = self._now[entry.path]
+            if stat.S_ISREG(seen.mode):
+                if entry.path in changed or not self._linked(entry.path, place):
+                    _copied(f"{self._path}/{entry.path}", place, entry, seen)
+            elif stat.S_ISLNK(seen.mode):
+                os.symlink(seen.contents, place)
+            else:
+                os.mkdir(place)
+                os.chmod(place, stat.S_IMODE(seen.mode))
+                folders.append((place, entry.status.st_mtime_ns))
+        for place, when in reversed(folders):
+            os.utime(place, ns=(when, when))
+
+    def _linked(self, name: str, place: str) -> bool:
+        for layer in reversed(self._last.layers):
+            with suppress(OSError):
+                os.link(f"{self._session.store.layers}/{layer}/{name}", place)
+                return True
         return False
 
+    def _white_out(self, top: str, gone: list[str]) -> None:
+        """Hide what is not there any more; with a directory all that was in it."""
+        for name in gone:
+            above = os.path.dirname(name)
+            if not above or (above in self._now and stat.S_ISDIR(self._now[above].mode)):
+                os.mknod(f"{top}/{name}", stat.S_IFCHR, 0)
 
-def _copied(source: Path, place: Path, entry: Entry, seen: _Seen) -> None:
+
+def _with_parents(names: set[str]) -> set[str]:
+    found = set(names)
+    for name in names:
+        while (name := os.path.dirname(name)) and name not in found:
+            found.add(name)
+    return found
+
+
+def _copied(source: str, place: str, entry: Entry, seen: _Seen) -> None:
     shutil.copyfile(source, place)
-    place.chmod(stat.S_IMODE(entry.status.st_mode))
+    os.chmod(place, stat.S_IMODE(seen.mode))
     os.utime(place, ns=(entry.status.st_mtime_ns, entry.status.st_mtime_ns))
-    if place.stat().st_size == entry.status.st_size:
-        set_file_digest(place, seen.sha256)
+    if os.stat(place).st_size == entry.status.st_size:
+        set_file_digest(place, seen.contents)
 
 
 def export_directory(root: Root, inside: str, target: Path, *, wipe: bool) -> None:

@@ -182,7 +182,7 @@ class Snapshots:
         target = self.store.folder("merged") / "fs"
         target.mkdir()
         for layer in layers:
-            merge(self.store.layers / layer, target)
+            merge(f"{self.store.layers}/{layer}", str(target))
         name = self.store.adopt(target)
         self.store.remember(key, {"layers": [name], "what": "layers merged into one"})
         return name
@@ -217,45 +217,51 @@ def is_whiteout(status: os.stat_result) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def _is_opaque(path: Path) -> bool:
+def _is_opaque(path: str) -> bool:
     try:
         return os.getxattr(path, "trusted.overlay.opaque", follow_symlinks=False) == b"y"
     except OSError:
         return False
 
 
-def _make_opaque(path: Path) -> None:
+def _make_opaque(path: str) -> None:
     os.setxattr(path, "trusted.overlay.opaque", b"y")
 
 
-def merge(layer: Path, target: Path) -> None:
+def merge(layer: str, target: str) -> None:
     """Lay one layer over another, both overlayfs layers, by hard links; `layer` stays as it is."""
     for entry in os.scandir(layer):
-        source, place = Path(entry.path), target / entry.name
-        status = entry.stat(follow_symlinks=False)
-        existing = place.lstat() if os.path.lexists(place) else None
-        if not stat.S_ISDIR(status.st_mode):
-            _remove(place)
-            os.link(source, place, follow_symlinks=False)
+        place = f"{target}/{entry.name}"
+        if not entry.is_dir(follow_symlinks=False):
+            try:
+                os.link(entry.path, place, follow_symlinks=False)
+            except FileExistsError:
+                _remove(place)
+                os.link(entry.path, place, follow_symlinks=False)
             continue
-        if existing is None or not stat.S_ISDIR(existing.st_mode) or _is_opaque(source):
-            _remove(place)
-            place.mkdir()
-            if _is_opaque(source) or existing is not None:
-                _make_opaque(place)
-        merge(source, place)
+        try:
+            os.mkdir(place)
+            opaque = _is_opaque(entry.path)
+        except FileExistsError:
+            opaque = not stat.S_ISDIR(os.lstat(place).st_mode) or _is_opaque(entry.path)
+            if opaque:
+                _remove(place)
+                os.mkdir(place)
+        if opaque:
+            _make_opaque(place)
+        merge(entry.path, place)
     _copy_attributes(layer, target)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     else:
-        path.unlink(missing_ok=True)
+        os.unlink(path)
 
 
-def _copy_attributes(source: Path, target: Path) -> None:
-    status = source.stat()
+def _copy_attributes(source: Path | str, target: Path | str) -> None:
+    status = os.stat(source)
     os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, stat.S_IMODE(status.st_mode))
     os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))

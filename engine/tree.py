@@ -18,19 +18,19 @@ from engine.snapshot import Snapshot, Snapshots
 _DIGEST_XATTR = "trusted.brewline.sha256"
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: str | Path) -> str:
     """SHA-256 of a file of the store, kept beside it in an extended attribute.
 
     The attribute names the inode it was made for: a copy-up takes attributes along to a new one.
     """
-    status = path.stat()
+    status = os.stat(path)
     try:
         owner, _, known = os.getxattr(path, _DIGEST_XATTR).decode().partition(":")
         if owner == str(status.st_ino):
             return known
     except OSError:
         pass
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     try:
         os.setxattr(path, _DIGEST_XATTR, f"{status.st_ino}:{found}".encode())
@@ -39,33 +39,33 @@ def file_digest(path: Path) -> str:
     return found
 
 
-def set_file_digest(path: Path, found: str) -> None:
+def set_file_digest(path: str, found: str) -> None:
     """Keep a digest that is known from elsewhere."""
-    os.setxattr(path, _DIGEST_XATTR, f"{path.stat().st_ino}:{found}".encode())
+    os.setxattr(path, _DIGEST_XATTR, f"{os.stat(path).st_ino}:{found}".encode())
 
 
-def describe(entry: Entry, contents: str, *, metadata: bool = True) -> bytes:
+def describe(path: str, mode: int, owner: tuple[int, int], contents: str, device: int = 0) -> bytes:
     """The line of a tree's digest for one entry; `contents` is a digest or a link's target."""
-    status = entry.status
-    kind = stat.S_IFMT(status.st_mode)
-    fields: list[object] = [entry.path, kind, contents]
-    if metadata:
-        fields += [stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid]
+    kind = stat.S_IFMT(mode)
+    line = f"{path}\0{kind}\0{contents}\0{stat.S_IMODE(mode)}\0{owner[0]}\0{owner[1]}"
     if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
-        fields.append(status.st_rdev)
-    return b"\0".join(os.fsencode(str(field)) for field in fields) + b"\n"
+        line += f"\0{device}"
+    return os.fsencode(line + "\n")
 
 
 def tree_digest(root: Root, path: str, keep: Iterator[Entry] | None = None) -> str:
     """SHA-256 over names, kinds, modes, owners and contents of all below `path`; not of times."""
     total = hashlib.sha256()
-    real = Path(root.real(path))
+    real = root.real(path)
     for entry in root.walk(path) if keep is None else keep:
-        total.update(describe(entry, _contents(real / entry.path, entry.status)))
+        status = entry.status
+        contents = _contents(f"{real}/{entry.path}", status)
+        owner = status.st_uid, status.st_gid
+        total.update(describe(entry.path, status.st_mode, owner, contents, status.st_rdev))
     return total.hexdigest()
 
 
-def _contents(path: Path, status: os.stat_result) -> str:
+def _contents(path: str, status: os.stat_result) -> str:
     if stat.S_ISREG(status.st_mode):
         return file_digest(path)
     if stat.S_ISLNK(status.st_mode):

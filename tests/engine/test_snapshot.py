@@ -66,7 +66,7 @@ def test_whiteout_takes_a_file_s_place(layers: tuple[Path, Path]) -> None:
     lower, upper = layers
     (lower / "file").write_text("old")
     whiteout(upper / "file")
-    merge(upper, lower)
+    merge(str(upper), str(lower))
     assert tree(lower) == {"file": "whiteout"}  # layers below may have it, too
 
 
@@ -75,7 +75,7 @@ def test_whiteout_takes_a_folder_s_place(layers: tuple[Path, Path]) -> None:
     (lower / "folder/deep").mkdir(parents=True)
     (lower / "folder/deep/file").write_text("old")
     whiteout(upper / "folder")
-    merge(upper, lower)
+    merge(str(upper), str(lower))
     assert tree(lower) == {"folder": "whiteout"}
 
 
@@ -85,7 +85,7 @@ def test_opaque_folder_hides_all_below(layers: tuple[Path, Path]) -> None:
     (lower / "folder/old").write_text("old")
     opaque(upper / "folder")
     (upper / "folder/new").write_text("new")
-    merge(upper, lower)
+    merge(str(upper), str(lower))
     assert tree(lower) == {"folder": "opaque", "folder/new": "new"}
 
 
@@ -94,7 +94,7 @@ def test_folder_over_a_whiteout_stays_opaque(layers: tuple[Path, Path]) -> None:
     whiteout(lower / "folder")
     (upper / "folder").mkdir()
     (upper / "folder/new").write_text("new")
-    merge(upper, lower)
+    merge(str(upper), str(lower))
     # Or what a layer below both has in that folder would be back.
     assert tree(lower) == {"folder": "opaque", "folder/new": "new"}
 
@@ -105,7 +105,7 @@ def test_folder_over_an_opaque_folder_stays_opaque(layers: tuple[Path, Path]) ->
     (lower / "folder/old").write_text("old")
     (upper / "folder").mkdir()
     whiteout(upper / "folder/old")
-    merge(upper, lower)
+    merge(str(upper), str(lower))
     assert tree(lower) == {"folder": "opaque", "folder/old": "whiteout"}
 
 
@@ -119,7 +119,7 @@ def test_attributes_are_the_upper_layer_s_and_the_layer_stays(layers: tuple[Path
     (upper / "link").symlink_to("file")
     os.utime(upper, (1000, 1000))
     before = tree(upper)
-    merge(upper, lower)
+    merge(str(upper), str(lower))
     status = (lower / "folder").stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o1770, 5, 6)
     assert lower.stat().st_mtime == 1000
