@@ -109,4 +109,4 @@ def _configure(state: State, line: AnyInstruction) -> None:
         case Volume():
             stage.add_volumes(state, line)
         case Maintainer():
-            pass  # it only ever named an author
+            stage.set_author(state, line)

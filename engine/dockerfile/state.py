@@ -15,6 +15,7 @@ from engine.dockerfile.instructions import (
     Expose,
     Healthcheck,
     Label,
+    Maintainer,
     Stopsignal,
     Volume,
 )
@@ -23,6 +24,7 @@ from engine.dockerfile.signals import checked
 from engine.standins import STAND_IN_LABEL
 from engine.model import Container, Port
 from engine.model import Healthcheck as ModelHealthcheck
+from engine.oci.image import Provenance
 
 SHELL = ("/bin/sh", "-c")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -143,6 +145,12 @@ def add_volumes(state: State, line: Volume) -> None:
 def set_stop_signal(state: State, line: Stopsignal) -> None:
     """STOPSIGNAL."""
     state.container = replace(state.container, stop_signal=checked(state.word(line.signal)))
+
+
+def set_author(state: State, line: Maintainer) -> None:
+    """MAINTAINER."""
+    known = state.container.provenance or Provenance(layers=())
+    state.container = replace(state.container, provenance=replace(known, author=line.name))
 
 
 def set_healthcheck(state: State, line: Healthcheck) -> None:

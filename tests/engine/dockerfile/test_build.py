@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 import os
 import socket
 import subprocess
@@ -237,6 +238,27 @@ async def test_an_entrypoint_drops_only_a_command_of_its_base(dag: dagger.Client
     assert [await kept.entrypoint(), await kept.default_args()] == [["first"], ["old"]]
     dropped = context(dag, text + 'ENTRYPOINT ["second"]\n').docker_build()
     assert [await dropped.entrypoint(), await dropped.default_args()] == [["second"], []]
+
+
+async def test_the_image_has_its_configuration(dag: dagger.Client, tmp_path: Path) -> None:
+    text = (
+        "FROM scratch\nMAINTAINER Ada <ada@b.test>\nCOPY file /\nVOLUME /data\nSTOPSIGNAL SIGINT\n"
+        'SHELL ["/sh", "-e"]\nONBUILD RUN true\nUSER 7\nEXPOSE 53/udp\nHEALTHCHECK CMD a b\n'
+    )
+    await context(dag, text, file="x").docker_build().as_tarball().export(str(tmp_path / "t"))
+    with tarfile.open(tmp_path / "t") as tar:
+        blobs = [tar.extractfile(m) for m in tar.getmembers() if m.isfile()]
+        texts = [blob.read() for blob in blobs if blob is not None]
+    (image,) = [json.loads(text) for text in texts if b'"rootfs"' in text]
+    assert image["author"] == "Ada <ada@b.test>"
+    config = image["config"]
+    assert config["Volumes"] == {"/data": {}}
+    assert config["ExposedPorts"] == {"53/udp": {}}
+    assert config["Healthcheck"]["Test"] == ["CMD-SHELL", "a b"]
+    assert [config[n] for n in ("StopSignal", "Shell", "OnBuild", "User", "Env")] == [
+        *("SIGINT", ["/sh", "-e"], ["RUN true"], "7"),
+        ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    ]
 
 
 async def test_a_long_chain_of_commands_and_of_stages_is_built(dag: dagger.Client) -> None:
