@@ -2,21 +2,24 @@
 
 Nothing of it is in the host's network: a hub namespace holds the bridge, and slirp4netns, an
 ordinary process, carries its traffic out. So the host needs no bridge, no forwarding and no rule,
-two engines never meet, and all is gone when the engine's processes are. The host's loopback cannot
-be reached from a container.
+two engines never meet, and all is gone when the engine's processes are. Neither the host's loopback
+nor its other addresses can be reached from a container.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from engine import linux
 from engine.errors import EngineError
@@ -52,7 +55,8 @@ class Network:
 
     nameserver = _NAMESERVER
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: Collection[str] = ()) -> None:
+        self._proxies = proxies
         self._free: list[Namespace] = []
         self._numbers = itertools.count(2)
         self._hub: Lazy[None] = Lazy(self._make_hub)
@@ -96,6 +100,8 @@ class Network:
             "link add br0 type bridge",
             f"addr add {_GATEWAY}/{_PREFIX} dev br0",
             "link set br0 up",
+            # What listens there is as little a container's as the machine's loopback.
+            *(f"route add prohibit {address}" for address in await self._own_addresses()),
         )
         await run("ip", "-n", _HUB, "-batch", "-", stdin="\n".join(commands).encode())
         await asyncio.gather(self._start_slirp(), asyncio.to_thread(_forward))
@@ -103,6 +109,16 @@ class Network:
             *("nsenter", f"--net={_NAMESPACES / _HUB}", "iptables", "-w", "-t", "nat"),
             *("-A", "POSTROUTING", "-o", "tap0", "-j", "MASQUERADE"),
         )
+
+    async def _own_addresses(self) -> set[str]:
+        """The machine's addresses, without those of the proxies that containers are told of."""
+        listing = json.loads(await run("ip", "-json", "-4", "address"))
+        own = {found["local"] for link in listing for found in link["addr_info"]}
+        proxies = [urlsplit(value).hostname for value in self._proxies]
+        for name in filter(None, proxies):
+            with suppress(OSError):
+                own.discard(await asyncio.to_thread(socket.gethostbyname, name))
+        return {address for address in own if not address.startswith("127.")}
 
     async def _start_slirp(self) -> None:
         ready, tell = os.pipe()

@@ -55,12 +55,12 @@ class Session:
         self.settings = settings
         self.store = store
         self.snapshots = Snapshots(self.store, run_folder / "mounts")
-        self.network = Network()
+        self.passed_on, self.certificates = certificates.passed_on(os.environ)
+        self.network = Network(self.passed_on.values())
         self.services = Services(self)
         self.images = Images(self)
         self.calls = Calls(self, types, api.load)
         self.platform = default_platform()
-        self.passed_on, self.certificates = certificates.passed_on(os.environ)
         self._crun = Crun(run_folder, Filters(run_folder, store.path))
         self.terminals = Terminals(self, client, run_folder)
         self._folder = run_folder / "files"

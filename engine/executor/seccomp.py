@@ -15,14 +15,17 @@ _SHORT = {"x86_64": "amd64", "aarch64": "arm64"}
 
 # The distribution's profile is made for containers in user namespaces and lets pass what Docker's
 # does not. Mounts and namespaces of its own are not for a container here, and keyrings are not in
-# any namespace: root's would be those of the machine.
+# any namespace: root's would be those of the machine. Old 32-bit programs' `socketcall` hides which
+# sockets it makes; the C libraries go on to `socket`.
 _REFUSED = (
     "add_key fsconfig fsmount fsopen fspick keyctl mount mount_setattr move_mount open_tree "
-    "pivot_root request_key setns umount umount2 unshare"
+    "pivot_root request_key setns socketcall umount umount2 unshare"
 ).split()
 # Their arguments are looked at below; clone3 has its own behind a pointer, so callers fall back.
-_DECIDED = ["clone", "clone3", "mknod", "mknodat"]
+_DECIDED = ["clone", "clone3", "mknod", "mknodat", "socket"]
 _NEW_NAMESPACES = 0x7E020000
+# To the machine's hypervisor and its other guests, past every network namespace.
+_AF_VSOCK = 40
 _EPERM = 1
 _UNSIGNED_32 = 0xFFFFFFFF
 # Major and minor of null, zero, full, random, urandom, tty, ptmx, and of a whiteout: what Docker's
@@ -45,6 +48,7 @@ def profile(capabilities: frozenset[str]) -> dict[str, Any]:
     rules = [rule for rule in rules if rule["names"]]
     rules.append({"names": _REFUSED, "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM})
     rules.append(_allowed("clone", _masked(0, _NEW_NAMESPACES, 0)))
+    rules.append(_allowed("socket", {"index": 0, "value": _AF_VSOCK, "op": "SCMP_CMP_NE"}))
     rules += [*_device_nodes("mknod", 1), *_device_nodes("mknodat", 2)]
     # Newer than the profile; the C library falls back without it, but slower and less exactly.
     rules.append({"names": ["fchmodat2"], "action": "SCMP_ACT_ALLOW"})
