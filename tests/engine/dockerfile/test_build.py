@@ -275,7 +275,16 @@ async def test_no_wildcard_match_is_no_error_and_makes_nothing(dag: dagger.Clien
     assert await built.rootfs().glob("**") == ["present"]
 
 
-async def test_labels_of_a_destination_say_whether_it_is_a_directory(dag: dagger.Client) -> None:
+async def test_what_is_excluded_is_left_out_of_folders_and_of_what_wildcards_match(
+    dag: dagger.Client,
+) -> None:
+    text = "FROM scratch\nCOPY --exclude=*.md --exclude=d/*.log * /to/\n"
+    files = {"a.md": "", "b.txt": "", "d/c.md": "", "d/e.txt": "", "d/d/f.log": ""}
+    found = await context(dag, text, **files).docker_build().rootfs().glob("**")
+    assert found == ["to/", "to/Dockerfile", "to/b.txt", "to/d/", "to/e.txt"]
+
+
+async def test_the_form_of_a_destination_says_whether_it_is_a_directory(dag: dagger.Client) -> None:
     text = (
         f"FROM {BASE}\nWORKDIR /w\nCOPY a .\nCOPY a ./b\nCOPY a c/\nCOPY a d/.\nCOPY a ../e\n"
         "COPY <<EOF /w/c\nheredoc\nEOF\nCOPY a /w/c/existing\nRUN ln -s /w/c /link\n"
