@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import dagger
 import pytest
 
 from engine.executor.spec import CAPABILITIES
+from engine.settings import Settings
+from tests.engine import program
 
 pytestmark = [pytest.mark.engine, pytest.mark.anyio]
 
@@ -123,6 +129,69 @@ async def test_host_s_loopback_is_not_reached(
     assert await answer(python, script.replace("HOSTS", str(hosts[:5]))) == [None] * 5
 
 
+def own_addresses() -> list[str]:
+    """The machine's addresses, but for loopback."""
+    command = ["ip", "-json", "-4", "address"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = [each["local"] for link in json.loads(said) for each in link["addr_info"]]
+    return [address for address in found if not address.startswith("127.")]
+
+
+@pytest.fixture
+def open_port() -> Iterator[int]:
+    """A port on every address of the machine, where anybody is greeted."""
+    with socket.create_server(("0.0.0.0", 0)) as server:
+
+        def greet() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.sendall(b"greetings")
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+async def test_host_s_other_addresses_are_not_reached(
+    python: dagger.Container, open_port: int
+) -> None:
+    addresses = own_addresses()
+    if not addresses:
+        pytest.skip("the machine has no address but loopback")
+    with socket.create_connection((addresses[0], open_port), 5) as connection:
+        assert connection.recv(20) == b"greetings"
+    script = CONNECT.replace("PORT", str(open_port)).replace("HOSTS", str(addresses))
+    assert await answer(python, script) == [None] * len(addresses)
+
+
+async def test_containers_of_another_engine_are_not_reached(
+    python: dagger.Container, engine_bin: Path
+) -> None:
+    serve = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8099)"
+    body = f"""
+    base = fresh(dag.container().from_("python:3.11-slim")).with_exposed_port(8099)
+    service = base.as_service(args=["python", "-c", {serve!r}])
+    probe = "import socket; print(socket.gethostbyname('other'))"
+    bound = fresh(base).with_service_binding("other", service)
+    await service.start()
+    print(await bound.with_exec(["python", "-c", probe]).stdout(), flush=True)
+    sys.stdin.readline()
+    """
+    with program.started(body, engine_bin) as running:
+        assert running.stdout is not None
+        address = running.stdout.readline().strip()
+        assert address.startswith("10.")
+        found = await answer(
+            python, CONNECT.replace("PORT", "8099").replace("HOSTS", str([address, "other"]))
+        )
+        running.communicate("\n", timeout=60)
+    assert found == [None, None]
+
+
 async def test_host_s_abstract_sockets_are_not_reached(python: dagger.Container) -> None:
     name = f"brewline-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as server:
@@ -145,6 +214,18 @@ MACHINE_PARTS = [
     "/sys/power/state",
     "/sys/fs/cgroup/cgroup.procs",
     "/proc/1/root/proc/sys/kernel/hostname",
+    "/proc/1/exe",
+    "/dev/.init",
+    "/proc/sys/kernel/modprobe",
+    "/proc/sys/kernel/sysrq",
+    "/proc/sys/fs/binfmt_misc/register",
+    "/proc/kcore",
+    "/proc/kmsg",
+    "/sys/fs/cgroup/release_agent",
+    "/sys/fs/cgroup/cgroup.subtree_control",
+    "/sys/kernel/mm/ksm/run",
+    "/sys/module/kernel/parameters/panic",
+    "/sys/class/net/lo/mtu",
 ]
 
 
@@ -249,6 +330,29 @@ async def test_more_is_given_only_where_it_is_asked_for(debian: dagger.Container
     assert (await capabilities(fresh(debian)))["CapEff"] == DEFAULT_CAPABILITIES & own_bounding()
 
 
+async def test_namespace_of_a_privileged_command_is_never_used_again(
+    debian: dagger.Container,
+) -> None:
+    setting = "/proc/sys/net/ipv4/ip_default_ttl"
+    usual = await output(debian, f"cat {setting}")
+    for number in range(3):
+        asked = debian.with_env_variable("NUMBER", str(number))
+        spoil = ["sh", "-c", f"cat {setting}; echo 7 > {setting}; cat {setting}"]
+        ran = asked.with_exec(spoil, insecure_root_capabilities=True)
+        assert await ran.stdout() == f"{usual}7\n"
+    # Namespaces are pooled: more at a time than there can be free ones.
+    found: list[str] = []
+
+    async def look(number: int) -> None:
+        after = debian.with_env_variable("AFTER", str(number))
+        found.append(await output(after, f"cat {setting}; sleep 0.5"))
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(look, number)
+    assert found == [usual] * 20
+
+
 SYSCALLS = """
 import ctypes, json, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -280,6 +384,20 @@ calls = {
     "settimeofday": (164, ctypes.byref(ctypes.c_uint64(1)), 0),
     "swapon": (167, path, 0),
     "syslog": (103, 3, 0, 0),
+    "userfaultfd": (323, 0),
+    "userfaultfd for a user": (323, 1),
+    "io_uring_setup": (425, 1, ctypes.create_string_buffer(120)),
+    "kcmp": (312, 1, 1, 0, 0, 0),
+    "finit_module": (313, 0, b"", 0),
+    "delete_module": (176, b"x", 0),
+    "fanotify_init": (300, 0, 0),
+    "iopl": (172, 3),
+    "acct": (163, b"/tmp/x"),
+    "sethostname": (170, b"x", 1),
+    "move_pages of another": (279, 1, 0, 0, 0, 0, 0),
+    "quotactl": (179, 0, 0, 0, 0),
+    "request_key": (249, b"user", b"x", 0, 0),
+    "a socket of the hypervisor": (41, 40, 1, 0),
     "mknod with bits that the kernel cuts off": (
         133, b"/cut", ctypes.c_uint64(1 << 40 | 0o60600), ctypes.c_uint64(1 << 32 | 0x103)
     ),
@@ -297,6 +415,108 @@ async def test_system_call_filter_is_on(debian: dagger.Container) -> None:
     status = await output(debian, "grep ^Seccomp: /proc/self/status; unshare -Ur id")
     assert status.split("\n")[0].split() == ["Seccomp:", "2"]
     assert "Operation not permitted" in status
+
+
+async def test_command_gets_no_open_file_of_the_engine(python: dagger.Container) -> None:
+    script = """
+import json, os
+found = {}
+for pid in ("self", "1"):
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try: found[pid + "/" + fd] = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except OSError: pass
+print(json.dumps(found))
+"""
+    for ran in (python, python.with_env_variable("AGAIN", "1")):
+        found = await answer(ran, script)
+        assert isinstance(found, dict)
+        targets = {path.partition(":")[0] for path in found.values()}
+        # Those of the init: it waits for signals.
+        assert targets <= {"/dev/null", "pipe", "anon_inode"}
+        own = [path for name, path in found.items() if name.startswith("self/")]
+        assert {path.partition(":")[0] for path in own} == {"/dev/null", "pipe"}
+
+
+async def test_command_gets_nothing_of_the_engine_s_environment(
+    engine_bin: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    body = """
+    print(await sh(fresh(tiny()), "cat /proc/1/environ /proc/self/environ; export -p").stdout())
+    """
+    env = {"BREWLINE_STORE": str(tmp_path / "store"), "TINY_ROOT": str(tiny_root)}
+    done = program.run(body, engine_bin, {**env, "AWS_SECRET_ACCESS_KEY": "the machine's own"})
+    assert "NONCE" in done.stdout, done.stderr
+    for word in ("the machine's own", "BREWLINE", "PYTHONPATH", "DAGGER", str(tmp_path)):
+        assert word not in done.stdout
+
+
+@pytest.mark.parametrize("no_init", [False, True], ids=["init", "no init"])
+async def test_runtime_s_own_program_cannot_be_written_through_the_command(
+    debian: dagger.Container, no_init: bool
+) -> None:
+    programs = [shutil.which("crun"), shutil.which("catatonit")]
+    before = {path: Path(path).read_bytes() for path in programs if path}
+    assert len(before) == 2
+    # The command is the runtime's own program, as a link names it: it must not be the machine's.
+    script = "for f in /proc/[0-9]*/exe; do (echo spoilt > $f) && echo WRITTEN; done 2>/dev/null"
+    linked = debian.with_exec(["sh", "-c", "ln -s /proc/self/exe /itself; ln -s /proc/1/exe /init"])
+    for command in (["/itself", "--version"], ["/proc/self/exe", "x"], ["/init", "--version"]):
+        await linked.with_exec(command, no_init=no_init, expect=dagger.ReturnType.ANY).sync()
+    found = await output(linked, f"{script}; echo spoilt > /itself; echo spoilt > /init")
+    assert "WRITTEN" not in found
+    assert {path: Path(path).read_bytes() for path in before} == before
+
+
+WRITE_ALL_WAYS = """
+import ctypes, mmap, os, sys
+path = sys.argv[1] + "/file"
+def tried(work):
+    try: work()
+    except OSError as error: print(error)
+def mapped():
+    fd = os.open(path, os.O_RDWR)
+    with mmap.mmap(fd, 4) as memory: memory[:4] = b"mmap"; memory.flush()
+def opened_before():
+    reading = os.open(path, os.O_RDONLY)
+    again = os.open(f"/proc/self/fd/{reading}", os.O_WRONLY)
+    os.write(again, b"fd"); os.ftruncate(again, 8); os.fchmod(reading, 0o666)
+def by_name():
+    os.chown(path, 7, 7); os.utime(path, (1, 1)); os.chmod(path, 0o4777)
+    os.setxattr(path, "user.spoilt", b"yes")
+def removed():
+    os.link(path, path + ".link"); os.rename(path, path + ".moved")
+    open(path, "w").write("new")
+for way in (opened_before, mapped, by_name, lambda: os.truncate(path, 0), removed): tried(way)
+open(path, "a").write("appended")
+"""
+
+
+@pytest.mark.parametrize("user", ["", "1000"])
+async def test_file_that_layers_share_is_not_changed_in_any_way(
+    python: dagger.Container, user: str
+) -> None:
+    make = "mkdir -p /d && echo mine > /d/file && chmod 666 /d/file && chmod 777 /d"
+    first = python.with_exec(["sh", "-c", make])
+    tree, file = first.directory("/d"), first.file("/d/file")
+    # Copies share the file by hard links, and so do their copies.
+    second = fresh(python).with_directory("/d", tree)
+    copies = [
+        second,
+        fresh(python).with_directory("/d", second.directory("/d")),
+        fresh(python).with_file("/d/file", file),
+        fresh(python).with_mounted_directory("/d", tree),
+        fresh(python).with_mounted_file("/d/file", file),
+        fresh(python).with_directory("/d", tree).with_mounted_directory("/d/sub", tree),
+    ]
+    for copy in copies:
+        spoil = ["python", "-c", WRITE_ALL_WAYS, "/d"]
+        changed = copy.with_user(user).with_exec(spoil, expect=dagger.ReturnType.ANY)
+        assert (await changed.file("/d/file").contents()).endswith("appended")
+    for kept in (first, *copies):
+        look = "cat /d/file; stat -c '%a %u %g' /d/file; ls /d | grep -v sub"
+        assert await output(fresh(kept), look) == "mine\n666 0 0\nfile\n"
+        contents = await kept.file("/d/file").contents()
+        assert contents == "mine\n"
 
 
 async def test_layer_of_another_container_cannot_be_written(debian: dagger.Container) -> None:
@@ -372,6 +592,36 @@ async def test_link_does_not_lead_the_engine_s_writing_out(
             pass  # refused is as good as done inside
     assert os.listdir(host_folder) == ["private"]
     assert (host_folder / "private").read_text() == "the machine's own"
+
+
+async def test_archive_does_not_lead_out_of_the_container(
+    dag: dagger.Client, debian: dagger.Container, host_folder: Path
+) -> None:
+    climb = "../" * 30
+    pack = f"""
+mkdir /t && cd /t && ln -s {host_folder} out && ln -s {climb}{host_folder} up
+mkdir /s && echo overwritten > /s/private
+tar -cf /a.tar out up && tar -rf /a.tar --transform 's,^s/,out/,' -C / s/private
+tar -rf /a.tar --transform 's,^s/,up/,' -C / s/private
+tar -rPf /a.tar --transform 's,^s/,{climb}{host_folder}/,' -C / s/private
+tar -rPf /a.tar --transform 's,^s/,{host_folder}/,' -C / s/private
+"""
+    made = debian.with_exec(["sh", "-c", pack]).file("/a.tar")
+    dockerfile = "FROM scratch\nADD a.tar /x/\nADD a.tar /\n"
+    context = dag.directory().with_file("a.tar", made).with_new_file("Dockerfile", dockerfile)
+    for work in (context.docker_build().sync(), dag.container().import_(made).sync()):
+        with contextlib.suppress(dagger.QueryError):
+            await work
+    assert os.listdir(host_folder) == ["private"]
+    assert (host_folder / "private").read_text() == "the machine's own"
+
+
+async def test_layers_are_for_root_alone(dag: dagger.Client, debian: dagger.Container) -> None:
+    make = "cp /bin/true /rooted && chmod 4755 /rooted"
+    await debian.with_exec(["sh", "-c", make]).sync()
+    store = Settings.from_env(os.environ, Path.cwd()).store
+    assert store.stat().st_mode & 0o077 == 0
+    assert store.stat().st_uid == 0
 
 
 async def test_export_does_not_follow_links(
