@@ -135,8 +135,8 @@ def tidy() -> int:
 
     A full disk is no reason to remove anything: others may have filled it. It is said instead.
     """
-    # It must not slow down what it is done for.
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    # It must not slow down what it is done for, and still be done on a machine that is busy.
+    os.nice(10)
     settings = _settings()
     store = Store(settings.store)
     try:
