@@ -51,6 +51,7 @@ def host_file(session: Session, path: Path) -> File:
 # A change of more than one file in so many is not worth a layer of its own.
 _FEW = 4
 _MOST_LAYERS = 8
+_BLOCK = 1 << 20
 
 
 class _Seen(NamedTuple):
@@ -90,11 +91,15 @@ def _imported(
             entries = [Entry(name, root.stat(name))]
         else:
             entries = list(selection.of(root, "/"))
-        now, key = _read(path, entries, before)
-    made = session.snapshots.recall(key)
-    if made is None:
-        last = _Last(before, tuple(record["layers"]))
-        made = _Import(session, path, entries, now, last).snapshot(key)
+        folder = session.store.folder("host")
+        try:
+            now, key = _read(path, entries, before, folder)
+            made = session.snapshots.recall(key)
+            if made is None:
+                last = _Last(before, tuple(record["layers"]))
+                made = _Import(session, path, entries, now, last, folder).snapshot(key)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     if now != before or list(made.layers) != record["layers"]:
         session.store.remember(place, {"entries": now, "layers": made.layers})
     return made
@@ -108,9 +113,13 @@ def _check_folder(path: Path) -> None:
 
 
 def _read(
-    path: Path, entries: list[Entry], before: dict[str, _Seen]
+    path: Path, entries: list[Entry], before: dict[str, _Seen], drafts: Path
 ) -> tuple[dict[str, _Seen], str]:
-    """What is known of each entry, and what stands for the whole tree."""
+    """What is known of each entry, and what stands for the whole tree.
+
+    What had to be read is left in the folder `drafts`, under its number in the tree: the digest is
+    of the bytes that are kept, also when the file changes meanwhile.
+    """
     now: dict[str, _Seen] = {}
     total = hashlib.sha256()
     for entry in entries:
@@ -123,8 +132,7 @@ def _read(
             if last is not None and last.stamp == stamp:
                 contents = last.contents
             else:
-                with open(path / entry.path, "rb") as file:
-                    contents = hashlib.file_digest(file, "sha256").hexdigest()
+                contents = _copied(f"{path}/{entry.path}", f"{drafts}/{len(now)}")
         elif stat.S_ISLNK(status.st_mode):
             contents = os.readlink(path / entry.path)
         elif not entry.is_dir:
@@ -151,12 +159,14 @@ class _Import:
         entries: list[Entry],
         now: dict[str, _Seen],
         last: _Last,
+        folder: Path,
     ) -> None:
         self._session = session
         self._path = path
         self._entries = [entry for entry in entries if entry.path in now]
         self._now = now
         self._last = last
+        self._folder = folder
 
     def snapshot(self, key: str) -> Snapshot:
         """The snapshot: a layer over the last ones if few files changed, else one of its own."""
@@ -166,8 +176,7 @@ class _Import:
         gone = [n for n in self._last.entries if n not in self._now]
         few = len(changed) + len(gone) <= len(self._now) // _FEW
         over_last = few and 0 < len(self._last.layers) < _MOST_LAYERS
-        folder = self._session.store.folder("host")
-        top = f"{folder}/fs"
+        top = f"{self._folder}/fs"
         os.mkdir(top, 0o755)
         os.chmod(top, 0o755)
         if over_last:
@@ -180,7 +189,6 @@ class _Import:
         made = Snapshot((*self._last.layers, layer) if over_last else (layer,), key)
         self._session.snapshots.remember(made, f"files of {self._path}")
         remember_whole(self._session.snapshots, made, status, self._digest())
-        shutil.rmtree(folder, ignore_errors=True)
         return made
 
     def _digest(self) -> str:
@@ -193,14 +201,14 @@ class _Import:
     def _fill(self, top: str, wanted: set[str] | None, changed: set[str]) -> None:
         """Make the wanted entries, or all; files that did not change are linked."""
         folders = []
-        for entry in self._entries:
+        for number, entry in enumerate(self._entries):
             if wanted is not None and entry.path not in wanted:
                 continue
             place = f"{top}/{entry.path}"
             seen = self._now[entry.path]
             if stat.S_ISREG(seen.mode):
                 if entry.path in changed or not self._linked(entry.path, place):
-                    _copied(f"{self._path}/{entry.path}", place, entry, seen)
+                    self._place(number, entry, place)
             elif stat.S_ISLNK(seen.mode):
                 os.symlink(seen.contents, place)
             else:
@@ -209,6 +217,18 @@ class _Import:
                 folders.append((place, entry.status.st_mtime_ns))
         for place, when in reversed(folders):
             os.utime(place, ns=(when, when))
+
+    def _place(self, number: int, entry: Entry, place: str) -> None:
+        seen = self._now[entry.path]
+        try:
+            os.rename(f"{self._folder}/{number}", place)
+        except FileNotFoundError:  # it was not read: its mode changed, or its layer is gone
+            if _copied(f"{self._path}/{entry.path}", place) != seen.contents:
+                raise EngineError(f"{self._path}/{entry.path} changes while it is read") from None
+        os.chmod(place, stat.S_IMODE(seen.mode))
+        when = entry.status.st_mtime_ns
+        os.utime(place, ns=(when, when))
+        set_file_digest(place, seen.contents)
 
     def _linked(self, name: str, place: str) -> bool:
         for layer in reversed(self._last.layers):
@@ -233,12 +253,22 @@ def _with_parents(names: set[str]) -> set[str]:
     return found
 
 
-def _copied(source: str, place: str, entry: Entry, seen: _Seen) -> None:
-    shutil.copyfile(source, place)
-    os.chmod(place, stat.S_IMODE(seen.mode))
-    os.utime(place, ns=(entry.status.st_mtime_ns, entry.status.st_mtime_ns))
-    if os.stat(place).st_size == entry.status.st_size:
-        set_file_digest(place, seen.contents)
+def _copied(source: str, place: str) -> str:
+    """Copy a file; the SHA-256 of what was copied."""
+    found = hashlib.sha256()
+    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        writing = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            while data := os.read(reading, _BLOCK):
+                found.update(data)
+                while data := data[os.write(writing, data) :]:
+                    pass
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+    return found.hexdigest()
 
 
 def export_directory(root: Root, inside: str, target: Path, *, wipe: bool) -> None:

@@ -6,8 +6,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from engine import linux
 from engine.errors import EngineError
@@ -23,8 +23,7 @@ def missing(path: str) -> EngineError:
     return EngineError(f"stat {path}: no such file or directory")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One name below a directory: path relative to it, and what lstat says."""
 
     path: str

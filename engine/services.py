@@ -32,6 +32,7 @@ DETACH_SECONDS = 10.0
 """How long a service is kept after its last client ended, as recorded: the next one may follow."""
 
 _TAIL = 64 * 1024
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +244,10 @@ class Services:
         for port in service.container.ports:
             if port.skip_healthcheck or port.protocol != "TCP":
                 continue
+            pause = _FIRST_PAUSE
             while not await self._session.network.reaches(address, port.port):
-                await asyncio.wait([run], timeout=0.02)
+                await asyncio.wait([run], timeout=pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
                 if run.done():
                     raise _exited(service, run.result(), output)
         if run.done():
