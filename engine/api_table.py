@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema
 
 from engine import api, definitions, schema
-from engine.api.refused import IGNORED_ARGUMENTS
-from engine.calls import LOADS, REFUSED, REFUSED_ARGUMENTS, RESOLVERS
+from engine.api.refused import REFUSED_VALUES
+from engine.calls import LOADS, REFUSED, REFUSED_ARGUMENTS, RESOLVERS, VOID_ARGUMENTS
 
 TYPES = (
     *("Query", "Container", "Directory", "File", "Host", "CacheVolume", "Secret", "Socket"),
@@ -23,10 +23,10 @@ _HEAD = """\
 Made from the schema of the installed SDK and the engine's resolvers by
 `python -m engine.api_table > docs/engine-api.md`; a test compares the two.
 
-A *partial* field refuses the arguments that are named, or takes them without an effect. What is
-*refused* fails with an error that names it and the engines that have it: the real Dagger engine,
-by `--engine dagger` or a runner host. Types that are not on this page (modules, language models,
-git) can only be reached through a refused field.
+A *partial* field refuses the arguments that are named. What is *refused* fails with an error that
+names it and the engines that have it: the real Dagger engine, by `--engine dagger` or a runner
+host. Every other argument is used, which a test reads out of the resolvers. Types that are not on
+this page (modules, language models) can only be reached through a refused field.
 
 Every object has an `id`, and `node` or `load…FromID` finds the object of an `id` again.
 """
@@ -56,17 +56,26 @@ def _row(type_name: str, field: str) -> str:
     resolver = RESOLVERS.get((type_name, field))
     if resolver is None:
         return f"| `{field}` | refused | {_sentence(REFUSED.get((type_name, field), ''))} |\n"
-    limits = list(_limits(type_name, field))
-    what = " ".join([_first_sentence(resolver.__doc__ or ""), *limits])
+    limits = _named(REFUSED_ARGUMENTS, type_name, field, "Not with")
+    limits += [
+        f"Not with `{argument}` {value}: {why}."
+        for (owner, name, argument), (value, why) in REFUSED_VALUES.items()
+        if (owner, name) == (type_name, field)
+    ]
+    voids = _named(VOID_ARGUMENTS, type_name, field, "As in the real engine, nothing changes with")
+    what = " ".join([_first_sentence(resolver.__doc__ or ""), *limits, *voids])
     return f"| `{field}` | {'partial' if limits else 'implemented'} | {what} |\n"
 
 
-def _limits(type_name: str, field: str) -> Iterator[str]:
-    for (owner, name, argument), why in sorted(REFUSED_ARGUMENTS.items()):
+def _named(
+    arguments: Mapping[tuple[str, str, str], str], type_name: str, field: str, said: str
+) -> list[str]:
+    """A sentence for each reason that there is for arguments of a field."""
+    reasons: dict[str, list[str]] = {}
+    for (owner, name, argument), why in sorted(arguments.items()):
         if (owner, name) == (type_name, field):
-            yield f"Not with `{argument}`: {why}."
-    if ignored := IGNORED_ARGUMENTS.get((type_name, field)):
-        yield f"Without an effect: {', '.join(f'`{name}`' for name in ignored)}."
+            reasons.setdefault(why, []).append(f"`{argument}`")
+    return [f"{said} {', '.join(names)}: {why}." for why, names in reasons.items()]
 
 
 def _first_sentence(text: str) -> str:

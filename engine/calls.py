@@ -40,6 +40,12 @@ REFUSED: dict[tuple[str, str], str] = {}
 REFUSED_ARGUMENTS: dict[tuple[str, str, str], str] = {}
 """Arguments of fields that it has but for these, and why."""
 
+VOID_ARGUMENTS: dict[tuple[str, str, str], str] = {}
+"""Arguments that change nothing, as they do not in the real engine, and why."""
+
+ANEW = "noCache"
+"""The argument that makes a call another one each time; no resolver has to know of it."""
+
 
 def field(type_name: str, *names: str) -> Callable[[Resolver], Resolver]:
     """Register a resolver `(session, receiver, **arguments) -> value` for fields of a type."""
@@ -107,9 +113,9 @@ class Calls:
 
         async def evaluate() -> Any:
             values = {
-                _snake(key): await self._argument(resolver, definition, key, value)
+                snake(key): await self._argument(resolver, definition, key, value)
                 for key, value in arguments.items()
-                if (type_name, name, key) not in REFUSED_ARGUMENTS
+                if is_passed(type_name, name, key)
             }
             held = None if receiver is None else await self.evaluate(receiver)
             return await resolver(self._session, held, **values)
@@ -173,7 +179,7 @@ class Calls:
     async def _argument(self, resolver: Resolver, definition: Field, key: str, value: Any) -> Any:
         if value is None or named(definition.arguments[key].type) != "ID":
             return value
-        words = _words_of_type(resolver, _snake(key))
+        words = _words_of_type(resolver, snake(key))
         wanted = [word for word in words if self.types.has_fields(word)]
         if isinstance(value, list):
             return [await self.evaluate(self._one_of(wanted, v)) for v in value]
@@ -194,7 +200,7 @@ class Calls:
         arguments: dict[str, Any],
     ) -> str:
         # Asked not to remember, a host folder is another call each time; so is a terminal.
-        anew = arguments.get("noCache") or name == "terminal"
+        anew = arguments.get(ANEW) or name == "terminal"
         nonce = secrets.token_hex(8) if anew else ""
         made_by = [receiver.id if receiver else "", name, arguments, nonce]
         recipe = json.dumps(made_by, sort_keys=True)
@@ -209,6 +215,12 @@ def _words_of_type(resolver: Resolver, argument: str) -> list[str]:
     return re.findall(r"\w+", resolver.__annotations__.get(argument, ""))
 
 
+def is_passed(type_name: str, name: str, argument: str) -> bool:
+    """Whether a resolver gets an argument: one that changes nothing would only seem to be used."""
+    place = type_name, name, argument
+    return argument != ANEW and place not in REFUSED_ARGUMENTS and place not in VOID_ARGUMENTS
+
+
 @cache
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

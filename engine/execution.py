@@ -151,6 +151,9 @@ async def container_mounts_key(
             case MountedCache():
                 what = [mount.volume.key, mount.sharing, mount.owner]
                 what += ["read only"] if mount.read_only else []
+                if mount.source is not None:
+                    source = inputs.mounts[mount.target]
+                    what.append(await session.directory_key(source, mount.source.path))
             case MountedTemp():
                 what = [mount.size]
             case MountedSecret():

@@ -56,6 +56,9 @@ class CacheVolume:
 
     key: str
     source: Directory | None = None
+    sharing: str = "SHARED"
+    owner: str = ""
+    """By numbers: `user:group`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from engine.root import Root, clean
 from engine.snapshot import Active, Snapshot
 from engine.store import digest
 from engine.users import UnknownUser, User, find_owner, find_user
-from engine.volumes import fill
+from engine.volumes import fill, key_of
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -287,7 +287,8 @@ def _mounted(
 
 def _volume(session: Session, mount: MountedCache, source: Snapshot | None, root: Root) -> Path:
     """The folder of a cache volume, made when it is used for the first time."""
-    path = session.store.volume(mount.volume.key, partial(fill, session, mount, source))
+    key = key_of(session, mount, source)
+    path = session.store.volume(key, partial(fill, session, mount, source))
     if mount.owner:
         os.chown(path, *_owner(root, mount.owner))
     return path

@@ -158,10 +158,12 @@ class Services:
         running.kept = True
         return running
 
-    async def stop(self, service: Service) -> None:
-        """Stop a service; one that does not run is fine."""
+    async def stop(self, service: Service, *, kill: bool = False) -> None:
+        """Stop a service, without a grace if `kill`; one that does not run is fine."""
         running = self._running.get(await self.key(service))
         if running is not None:
+            if kill and running.up.ready is not None:
+                self._session.kill(running.up.ready)
             await ended(running.work)
 
     async def close(self) -> None:

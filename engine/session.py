@@ -18,7 +18,7 @@ from engine.executor.crun import Crun
 from engine.executor.filters import Filters
 from engine.executor.output import Output
 from engine.executor.scrubber import masked
-from engine.files import directory_key, file_key
+from engine.files import check_directory, check_file, directory_key, file_key
 from engine.images import Images
 from engine.interactive import Terminals
 from engine.lazy import ended
@@ -87,25 +87,31 @@ class Session:
             ready.meta, ready.rootfs.merged, ready.namespace, output, stdin=ready.stdin
         )
 
+    def kill(self, ready: Prepared) -> None:
+        """End a container that runs, at once."""
+        self._crun.kill(ready.namespace)
+
     def output(self, container: Container, *, limit: int | None = None) -> Output:
         """What takes a container's output; with a limit (bytes) only the end of it is kept."""
         secrets = self.secret_values(container)
         return Output(secrets, lambda: self.store.folder("output"), limit=limit)
 
     async def directory_key(self, snapshot: Snapshot, path: str) -> str:
-        """What stands for a directory of a snapshot in keys."""
+        """What stands for a directory of a snapshot in keys. Raises EngineError if it is none."""
 
         def compute() -> str:
             with self.snapshots.view(snapshot) as root:
+                check_directory(root, path)
                 return directory_key(self.snapshots, root, snapshot, path)
 
         return await asyncio.to_thread(compute)
 
     async def file_key(self, snapshot: Snapshot, path: str) -> str:
-        """What stands for a file of a snapshot in keys."""
+        """What stands for a file of a snapshot in keys. Raises EngineError if it is none."""
 
         def compute() -> str:
             with self.snapshots.view(snapshot) as root:
+                check_file(root, path)
                 return file_key(root, snapshot, path)
 
         return await asyncio.to_thread(compute)

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.files import check_directory, directory_key
 from engine.model import MountedCache
 from engine.root import Entry, Root, missing
 from engine.snapshot import Snapshot
@@ -26,6 +27,19 @@ def fill(session: Session, mount: MountedCache, source: Snapshot | None, folder:
             _copy(root, mount.source.path, folder)
     if mount.mode is not None:
         folder.chmod(mount.mode)
+
+
+def key_of(session: Session, mount: MountedCache, source: Snapshot | None) -> str:
+    """What a volume is known by: one that begins as something else is another one.
+
+    Raises EngineError if the source has no such directory.
+    """
+    if source is None or mount.source is None:
+        return mount.volume.key
+    with session.snapshots.view(source) as root:
+        check_directory(root, mount.source.path)
+        contents = directory_key(session.snapshots, root, source, mount.source.path)
+    return f"{mount.volume.key} from {contents}"
 
 
 def _copy(root: Root, path: str, folder: Path) -> None:

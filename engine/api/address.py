@@ -47,7 +47,6 @@ async def http(
     permissions: int | None = None,
     checksum: str | None = None,
     auth_header: Secret | None = None,
-    experimental_service_host: Service | None = None,
 ) -> File:
     """A file from an HTTP server."""
     source = Source(
@@ -87,7 +86,6 @@ async def directory(
     exclude: Sequence[str] = (),
     include: Sequence[str] = (),
     gitignore: bool = False,
-    no_cache: bool = False,
 ) -> Directory:
     """A folder of the client's machine."""
     selection = Selection(tuple(include), tuple(exclude), gitignore)
@@ -95,14 +93,7 @@ async def directory(
 
 
 @field("Address", "file")
-async def file(
-    session: Session,
-    held: Address,
-    exclude: Sequence[str] = (),
-    include: Sequence[str] = (),
-    gitignore: bool = False,
-    no_cache: bool = False,
-) -> File:
+async def file(session: Session, held: Address) -> File:
     """A file of the client's machine."""
     return host_file(session, session.host_path(_path(held)))
 

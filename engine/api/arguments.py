@@ -66,3 +66,8 @@ def plain_ids(owner: str) -> tuple[int, int] | None:
             f"failed to parse ownership {owner}: open /etc/passwd: no such file or directory"
         )
     return int(name), int(group or name)
+
+
+def written_ids(ids: tuple[int, int] | None) -> str:
+    """User and group id as `user:group`; empty for none."""
+    return "" if ids is None else f"{ids[0]}:{ids[1]}"

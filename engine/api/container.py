@@ -19,7 +19,6 @@ from engine.model import (
     File,
     MountedDirectory,
     MountedFile,
-    Service,
 )
 from engine.preparation import Exec
 from engine.selection import Selection
@@ -44,9 +43,7 @@ async def container(session: Session, _: None, platform: str | None = None) -> C
 
 
 @field("Container", "from")
-async def from_(
-    session: Session, parent: Container, address: str, registry_service: Service | None = None
-) -> Container:
+async def from_(session: Session, parent: Container, address: str) -> Container:
     """The container with the files and the configuration of an image."""
     return await session.images.pull(parent, address)
 
@@ -215,7 +212,6 @@ async def with_exec(
     redirect_stdout: str = "",
     redirect_stderr: str = "",
     expect: str = "SUCCESS",
-    experimental_privileged_nesting: bool = False,
     insecure_root_capabilities: bool = False,
     expand: bool = False,
     no_init: bool = False,

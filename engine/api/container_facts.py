@@ -275,7 +275,6 @@ async def as_service(
     container: Container,
     args: Sequence[str] = (),
     use_entrypoint: bool = False,
-    experimental_privileged_nesting: bool = False,
     insecure_root_capabilities: bool = False,
     expand: bool = False,
     no_init: bool = False,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import files
-from engine.api.arguments import expanded, owner_ids
+from engine.api.arguments import expanded, owner_ids, written_ids
 from engine.calls import field
 from engine.model import (
     CacheVolume,
@@ -76,10 +76,19 @@ async def with_mounted_cache(
     owner: str = "",
     expand: bool = False,
 ) -> Container:
-    """The container with a cache volume mounted."""
-    target = parent.absolute(expanded(parent, path, expand))
+    """The container with a cache volume mounted; another source or owner is another volume."""
+    ids = await owner_ids(session, parent, owner or cache.owner)
+    source = source or cache.source
+    if source is not None and ids is not None:
+        owned = files.chowned(session.snapshots, source.snapshot, source.path, ids)
+        source = replace(source, snapshot=owned)
+    name = written_ids(ids)
     mount = MountedCache(
-        target=target, volume=cache, sharing=sharing, owner=owner, source=source or cache.source
+        target=parent.absolute(expanded(parent, path, expand)),
+        volume=CacheVolume(f"{cache.key} of {name}") if name else cache,
+        sharing=cache.sharing if sharing == "SHARED" else sharing,
+        owner=name,
+        source=source,
     )
     return parent.with_mount(mount)
 

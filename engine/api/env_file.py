@@ -26,14 +26,14 @@ def _outside() -> Mapping[str, str]:
 
 
 @field("Query", "envFile")
-async def env_file(session: Session, _: None, expand: bool | None = None) -> EnvFile:
-    """An empty env file; `expand` is an old option without a meaning."""
+async def env_file(session: Session, _: None) -> EnvFile:
+    """An empty env file."""
     return EnvFile()
 
 
 @field("File", "asEnvFile")
-async def as_env_file(session: Session, file: File, expand: bool | None = None) -> EnvFile:
-    """The variables of a file; `expand` is an old option without a meaning."""
+async def as_env_file(session: Session, file: File) -> EnvFile:
+    """The variables of a file."""
     return EnvFile.parse(await contents(session, file))
 
 

@@ -32,7 +32,6 @@ async def directory(
     path: str,
     exclude: Sequence[str] = (),
     include: Sequence[str] = (),
-    no_cache: bool = False,
     gitignore: bool = False,
 ) -> Directory:
     """A folder of the client's machine."""
@@ -41,13 +40,13 @@ async def directory(
 
 
 @field("Host", "file")
-async def file(session: Session, _: Host, path: str, no_cache: bool = False) -> File:
+async def file(session: Session, _: Host, path: str) -> File:
     """A file of the client's machine."""
     return host_file(session, session.host_path(path))
 
 
 @field("Host", "findUp")
-async def find_up(session: Session, _: Host, name: str, no_cache: bool = False) -> str | None:
+async def find_up(session: Session, _: Host, name: str) -> str | None:
     """The path of the nearest `name` in the session's folder or above it."""
     for folder in (session.settings.workdir, *session.settings.workdir.parents):
         if (folder / name).exists():

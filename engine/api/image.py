@@ -38,7 +38,7 @@ async def export(
     media_types: str | None = None,
     expand: bool = False,
 ) -> str:
-    """Write the container as an image archive (no EStarGZ) on the client's machine; its path."""
+    """Write the container as an image archive on the client's machine; its path."""
     form = form_of(forced_compression, media_types)
     target = session.host_path(expanded(container, path, expand))
     if target.is_dir():
@@ -55,7 +55,7 @@ async def as_tarball(
     forced_compression: str | None = None,
     media_types: str | None = None,
 ) -> File:
-    """The container as an image archive (no EStarGZ)."""
+    """The container as an image archive."""
     form = form_of(forced_compression, media_types)
     variants = _variants(container, platform_variants)
 
@@ -111,9 +111,8 @@ async def publish(
     platform_variants: Sequence[Container] = (),
     forced_compression: str | None = None,
     media_types: str | None = None,
-    registry_service: object = None,
 ) -> str:
-    """Push the container as an image (no EStarGZ); its reference with the digest."""
+    """Push the container as an image; its reference with the digest."""
     from engine.registry.push import publish as push
 
     reference, form = parse_reference(address), form_of(forced_compression, media_types)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.api.arguments import plain_ids, written_ids
 from engine.calls import field
 from engine.errors import EngineError
 from engine.model import CacheVolume, Directory, Secret
@@ -34,8 +35,8 @@ async def cache_volume(
     sharing: str = "SHARED",
     owner: str = "",
 ) -> CacheVolume:
-    """A cache volume by its key."""
-    return CacheVolume(key, source)
+    """A cache volume by its key; another source or owner is another volume."""
+    return CacheVolume(key, source, sharing, written_ids(plain_ids(owner)))
 
 
 @field("Query", "setSecret")

@@ -1,11 +1,17 @@
-"""Fields and arguments of the API that this engine does not have, and why.
+"""Fields and arguments of the API that this engine does not have, or that change nothing, and why.
 
 Types that can only be reached through one of these fields need no reasons of their own.
 """
 
 from __future__ import annotations
 
-from engine.calls import REFUSED, REFUSED_ARGUMENTS
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from engine.calls import REFUSED, REFUSED_ARGUMENTS, VOID_ARGUMENTS
+
+_Arguments: TypeAlias = Mapping[str, Sequence[tuple[str, str, str]]]
+"""Arguments by reason, each with the type and the field that it is of."""
 
 _MODULES = "modules are not run: it serves ordinary programs"
 _GIT = "git repositories are not read: give it a folder with a working tree"
@@ -37,7 +43,7 @@ _FIELDS = {
     "Address": {_GIT: "gitRef gitRepository", _VOLUME: "volume"},
 }
 
-_ARGUMENTS = {
+_ARGUMENTS: _Arguments = {
     _NESTING: (
         ("Container", "withExec", "experimentalPrivilegedNesting"),
         ("Container", "asService", "experimentalPrivilegedNesting"),
@@ -53,15 +59,27 @@ _ARGUMENTS = {
     ),
 }
 
-IGNORED_ARGUMENTS = {
-    ("File", "search"): ("globs", "paths", "skipHidden", "skipIgnored"),
-    ("Host", "file"): ("noCache",),
-    ("Host", "findUp"): ("noCache",),
+_VOIDS: _Arguments = {
+    "variables are always expanded": (
+        ("Query", "envFile", "expand"),
+        ("File", "asEnvFile", "expand"),
+    ),
+    "a file that is named is filtered by nothing": (
+        *(("Address", "file", name) for name in ("exclude", "include", "gitignore")),
+        *(("File", "search", n) for n in ("globs", "paths", "skipHidden", "skipIgnored")),
+    ),
 }
-"""Arguments that are taken and change nothing."""
+
+REFUSED_VALUES = {
+    ("Container", name, "forcedCompression"): ("EStarGZ", "layers are gzip, Zstd or not compressed")
+    for name in ("asTarball", "export", "publish")
+}
+"""Values of arguments that fields refuse by themselves, and why."""
 
 for _type, _reasons in _FIELDS.items():
     for _why, _names in _reasons.items():
         REFUSED.update({(_type, name): _why for name in _names.split()})
 for _why, _arguments in _ARGUMENTS.items():
     REFUSED_ARGUMENTS.update({argument: _why for argument in _arguments})
+for _why, _arguments in _VOIDS.items():
+    VOID_ARGUMENTS.update({argument: _why for argument in _arguments})

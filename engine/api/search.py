@@ -151,7 +151,6 @@ async def search_file(
     insensitive: bool = False,
     files_only: bool = False,
     limit: int | None = None,
-    **_filters: object,
 ) -> list[Found]:
     """The lines of the file that match; a file that is named is filtered by nothing."""
     wanted = Pattern(

@@ -37,8 +37,8 @@ async def start(session: Session, service: Service) -> None:
 
 @field("Service", "stop")
 async def stop(session: Session, service: Service, kill: bool = False) -> None:
-    """Stop the service."""
-    await session.services.stop(service)
+    """Stop the service; killed at once or, as it has time to end, after some seconds."""
+    await session.services.stop(service, kill=kill)
 
 
 @field("Service", "hostname")
@@ -103,7 +103,20 @@ async def container_up(
     container: Container,
     random: bool = False,
     ports: Sequence[dict[str, Any]] = (),
-    **options: Any,
+    args: Sequence[str] = (),
+    use_entrypoint: bool = False,
+    insecure_root_capabilities: bool = False,
+    expand: bool = False,
+    no_init: bool = False,
 ) -> None:
     """Run the container as a service on the client's ports until the request is cancelled."""
-    await up(session, await as_service(session, container, **options), ports, random)
+    service = await as_service(
+        session,
+        container,
+        args,
+        use_entrypoint=use_entrypoint,
+        insecure_root_capabilities=insecure_root_capabilities,
+        expand=expand,
+        no_init=no_init,
+    )
+    await up(session, service, ports, random)

@@ -66,6 +66,11 @@ class Crun:
             shutil.rmtree(bundle, ignore_errors=True)
             shutil.rmtree(self._state / name, ignore_errors=True)
 
+    def kill(self, namespace: Namespace) -> None:
+        """Kill the container in a network namespace, if there is one."""
+        with suppress(ProcessLookupError, FileNotFoundError, ValueError):
+            os.kill(int((self._bundles / namespace.name / "pid").read_text()), signal.SIGKILL)
+
     async def _run(
         self,
         name: str,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,16 @@ from graphql import GraphQLObjectType, GraphQLSchema, build_schema
 
 from engine import api, definitions, schema
 from engine.api_table import TYPES, page
-from engine.calls import LOADS, REFUSED, REFUSED_ARGUMENTS, RESOLVERS
+from engine.calls import (
+    LOADS,
+    REFUSED,
+    REFUSED_ARGUMENTS,
+    RESOLVERS,
+    VOID_ARGUMENTS,
+    Resolver,
+    is_passed,
+    snake,
+)
 
 PAGE = Path(__file__).parents[3] / "docs" / "engine-api.md"
 
@@ -45,6 +56,43 @@ def test_every_field_of_the_page_is_there_or_refused_with_a_reason(
     assert neither == []
 
 
+def test_every_argument_is_used_by_its_resolver_or_named_with_a_reason(
+    sdk_schema: GraphQLSchema,
+) -> None:
+    ignored = [
+        f"{name}.{field}({argument}:)"
+        for (name, field), resolver in RESOLVERS.items()
+        for argument in fields(sdk_schema, name)[field]
+        if is_passed(name, field, argument) and not is_used(resolver, argument)
+    ]
+    assert ignored == []
+
+
+def is_used(resolver: Resolver, argument: str) -> bool:
+    """Whether the resolver's code speaks of its parameter for an argument."""
+    parameters = inspect.signature(resolver).parameters
+    tree = ast.parse(inspect.getsource(resolver))
+    if snake(argument) in parameters:
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        return snake(argument) in names
+    # One that is a word of Python's comes as a key.
+    rest = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    keys = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return rest and argument in keys
+
+
+async def _resolver(session: object, held: object, used: int, ignored: int) -> int:
+    return used
+
+
+def test_an_argument_that_is_taken_and_ignored_is_found() -> None:
+    assert [is_used(_resolver, name) for name in ("used", "ignored", "missing")] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def test_nothing_is_both_there_and_refused(sdk_schema: GraphQLSchema) -> None:
     assert RESOLVERS.keys() & REFUSED.keys() == set()
 
@@ -57,7 +105,7 @@ def test_what_is_there_or_refused_is_in_the_schema(sdk_schema: GraphQLSchema) ->
     ]
     unknown += [
         f"{name}.{field}({argument}:)"
-        for name, field, argument in REFUSED_ARGUMENTS
+        for name, field, argument in {**REFUSED_ARGUMENTS, **VOID_ARGUMENTS}
         if argument not in fields(sdk_schema, name)[field]
     ]
     assert unknown == []

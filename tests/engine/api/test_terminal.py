@@ -212,7 +212,7 @@ def test_a_container_may_have_a_command_of_its_own(at_terminal: At) -> None:
         assert screen.end() == 0
 
 
-CAPABILITIES = """cmd=["sh", "-c", "grep CapBnd /proc/self/status; read line"]"""
+CAPABILITIES = """cmd=["sh", "-c", "grep -e CapBnd -e Seccomp: /proc/self/status; read line"]"""
 
 
 def test_capabilities_are_given_on_demand(at_terminal: At) -> None:
@@ -227,7 +227,8 @@ def test_capabilities_are_given_on_demand(at_terminal: At) -> None:
         for _ in range(3):
             screen.wait_for("CapBnd:\t")
             screen.wait_for("\r\n")
-            found.append(screen.shown.rpartition("CapBnd:\t")[2].strip())
+            found.append(screen.shown.rpartition("CapBnd:\t")[2].split()[0])
+            screen.wait_for("Seccomp:\t0" if found[1:] else "Seccomp:\t2")
             screen.type("\n")
         assert screen.end() == 0
     assert found[0] == "00000000a80425fb"
@@ -316,6 +317,10 @@ def test_a_service_is_entered_while_it_runs(at_terminal: At) -> None:
         screen.wait_for(PROMPT)
         screen.type("ls /up; echo $A $PWD; tr '\\0' ' ' < /proc/2/cmdline | cut -c1-7; tty\n")
         screen.wait_for("/up\r\nb /opt\r\nperl -e\r\n/dev/pts/0\r\n")
+        # As little is allowed there as to the service itself.
+        screen.type("grep -h -e CapEff -e Seccomp: /proc/1/status /proc/self/status\n")
+        screen.wait_for("CapEff:\t00000000a80425fb\r\nSeccomp:\t2\r\n")
+        screen.wait_for("CapEff:\t00000000a80425fb\r\nSeccomp:\t2\r\n")
         screen.type("exit\n")
         assert screen.end() == 0
 
