@@ -193,7 +193,8 @@ def _parsed_by_the_book(text: str) -> list[Selections]:
     try:
         document = graphql.parse(text, no_location=True)
     except graphql.GraphQLError as error:
-        raise EngineError(str(error)) from None
+        # Not the text around it, which may hold a secret.
+        raise EngineError(error.message) from None
     for definition in document.definitions:
         if isinstance(definition, graphql.OperationDefinitionNode):
             if definition.operation is not graphql.OperationType.QUERY:

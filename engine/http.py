@@ -22,7 +22,7 @@ _MOST_STRANGERS = 256
 _SILENCE_SECONDS = 30
 """How long the next part of a request that has begun may take."""
 _LINGER_SECONDS = 5
-MOST_BYTES = 64 << 20
+MOST_BYTES = 24 << 20
 """The longest body that is kept: contents of files travel inside a query."""
 
 

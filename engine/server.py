@@ -65,6 +65,7 @@ class Api:
             text = jsontext.parse(body)["query"]
         except (ValueError, LookupError, TypeError):
             text = None
+        body.clear()
         if not isinstance(text, str):
             return http.Response(400, b"the body must be JSON with a query\n")
         try:

@@ -131,7 +131,8 @@ def _scalar(kind: str, value: Any) -> Any:
     match kind:
         case "String":
             if plain is not str:
-                raise EngineError(f"String cannot represent a non string value: {value!r}")
+                # Not which: it may be a secret.
+                raise EngineError("String cannot represent a non string value")
         case "ID":
             if plain not in (str, int):
                 raise EngineError(f"ID cannot represent value: {value!r}")
