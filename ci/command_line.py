@@ -55,6 +55,7 @@ class Options:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
+    explain: bool = False
     seconds: float = STAGE_SECONDS
     soak: bool = False
 
@@ -98,6 +99,7 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
         json=given.json,
         quiet=given.quiet,
         verbose=given.verbose,
+        explain=given.explain,
         seconds=given.timeout,
         soak=given.soak,
     )
@@ -148,6 +150,7 @@ def _common() -> _Parser:
     add("--json", action="store_true", help="the record on standard output, as JSON")
     add("--quiet", "-q", action="store_true", help="say only what failed")
     add("--verbose", "-v", action="store_true", help="say what each stage does")
+    add("--explain", action="store_true", help="say of each command if it ran, and why")
     add(
         "--timeout",
         metavar="SECONDS",
@@ -167,6 +170,9 @@ def _run_parser() -> argparse.ArgumentParser:
         type=_variable,
         default=argparse.SUPPRESS,
         help="start a registry for the program and put its host:port into the variable NAME",
+    )
+    parser.add_argument(
+        "--explain", action="store_true", default=argparse.SUPPRESS, help="say why commands ran"
     )
     parser.add_argument("rest", metavar="-- COMMAND", nargs=argparse.REMAINDER)
     return parser

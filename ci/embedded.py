@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ci.environment import cache_folder
 from ci.errors import InfrastructureError
@@ -98,18 +99,22 @@ def variables(program: Path, environ: Mapping[str, str], events: Path) -> dict[s
     }
 
 
-def stand_ins(events: Path) -> tuple[str, ...]:
-    """Images for which the engine used a recipe, as its events tell."""
-    images: dict[str, None] = {}
+def told(events: Path) -> Iterator[dict[str, Any]]:
+    """What the engine told of its work, in order."""
     try:
         lines = events.read_text().splitlines()
     except FileNotFoundError:
-        return ()
+        return
     for line in lines:
         try:
             event = json.loads(line)
         except ValueError:  # the last line may be half written
             continue
-        if isinstance(event, dict) and event.get("event") == "standin":
-            images[str(event.get("image"))] = None
-    return tuple(images)
+        if isinstance(event, dict):
+            yield event
+
+
+def stand_ins(events: Path) -> tuple[str, ...]:
+    """Images for which the engine used a recipe, as its events tell."""
+    used = (str(event.get("image")) for event in told(events) if event.get("event") == "standin")
+    return tuple(dict.fromkeys(used))

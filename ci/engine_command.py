@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ci import embedded, registry
+from ci import embedded, explain, registry
 from ci.command_line import Options
 from ci.errors import UsageError
 
@@ -38,7 +38,11 @@ def main(options: Options, root: Path) -> int:
         for name in _ELSEWHERE:
             environ.pop(name, None)
         with _registry(options.registry, Path(folder)) as variables:
-            return _command(options.rest, {**environ, **variables})
+            code = _command(options.rest, {**environ, **variables})
+        if options.explain:
+            for line in explain.lines(events):
+                _say(line)
+        return code
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import dagger
 
-from ci import embedded, engine, report, runner, shell
+from ci import embedded, engine, explain, report, runner, shell
 from ci.binding import Stages
 from ci.command_line import Options
 from ci.connection import connect
@@ -66,7 +66,13 @@ class _Run:
         started = time.monotonic()
         try:
             with tempfile.TemporaryDirectory(prefix="brewline-") as folder:
-                await self._stages(planned, Path(folder) / "events.jsonl")
+                events = Path(folder) / "events.jsonl"
+                try:
+                    await self._stages(planned, events)
+                finally:
+                    if self.options.explain:
+                        for line in explain.lines(events):
+                            self.console.line(line)
         except BrewlineError as error:  # without a result: there is no engine for the stages
             if not self.record.outcome.results:
                 self.record.no_engine = error.failure

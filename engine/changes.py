@@ -162,7 +162,9 @@ def applied(session: Session, directory: Directory, changes: Changeset) -> Direc
         def remove(root: Root) -> None:
             remove_from(root, directory.path, gone)
 
-        left = files.changed(session.snapshots, directory.snapshot, key, remove)
+        left = files.changed(
+            session.snapshots, directory.snapshot, key, remove, "what a changeset takes away"
+        )
         return await _copied(
             session, left, directory.path, layer(session, changes), Selection()
         ).get()

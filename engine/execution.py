@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine import linux
 from engine.errors import ExecError
 from engine.executor.output import Output, text
+from engine.explanation import why
 from engine.lazy import Lazy, finished
 from engine.longtext import LongText
 from engine.model import (
@@ -70,11 +71,14 @@ def with_exec(session: Session, container: Container, command: Exec) -> Containe
 
 async def _run(session: Session, container: Container, command: Exec) -> Ran:
     inputs = await inputs_of(container)
-    key = await _key(session, container, command, inputs)
+    parts = await _parts(session, container, command, inputs)
+    key = digest("exec", inputs.rootfs.key, parts)
     kept = session.store.recall(key)
     if kept is not None and _as_expected(command.expect, kept["exit_code"]):
         session.event("exec", cached=True, args=session.without_secrets(command.args))
-        return _recalled(session, key, kept)
+        ran = _recalled(session, key, kept)
+        _note(session, command, inputs, ran)
+        return ran
     started = asyncio.get_running_loop().time()
     output = session.output(container)
     try:
@@ -92,10 +96,16 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
                 ran = await finished(committing)
     finally:
         output.close()
-    seconds = asyncio.get_running_loop().time() - started
-    args = session.without_secrets(command.args)
-    session.event("exec", cached=False, args=args, seconds=round(seconds, 3))
+        seconds = round(asyncio.get_running_loop().time() - started, 3)
+        _tell(session, command, inputs.rootfs.key, parts, seconds=seconds)
+    _note(session, command, inputs, ran)
     return ran
+
+
+def _note(session: Session, command: Exec, inputs: Inputs, ran: Ran) -> None:
+    what = " ".join(session.without_secrets(command.args))[:_SHOWN]
+    lineage = session.snapshots.lineage
+    lineage.note(ran.rootfs.key, f"after {what}", what, inputs.rootfs.key)
 
 
 async def _why(session: Session, code: int) -> str:
@@ -119,19 +129,41 @@ def _as_expected(expect: str, code: int) -> bool:
     return expect == "ANY" or (code == 0) == (expect == "SUCCESS")
 
 
-async def _key(session: Session, container: Container, command: Exec, inputs: Inputs) -> str:
+async def _parts(
+    session: Session, container: Container, command: Exec, inputs: Inputs
+) -> dict[str, object]:
+    """What a command's result depends on, but for its files, by names for people."""
     services = [
         [alias, await session.services.key(service)] for alias, service in container.services
     ]
-    return digest(
-        "exec",
-        *(inputs.rootfs.key, command.args, sorted(container.env), container.user),
-        *(container.workdir or "/", await container_mounts_key(session, container, inputs)),
-        *(sorted((name, secret.key) for name, secret in container.secrets), services),
-        *(command.stdin, command.redirect_stdin, command.redirect_stdout),
-        *(command.redirect_stderr, command.privileged, command.init),
-        *([] if command.network else ["no network"]),
-    )
+    mounts = await container_mounts_key(session, container, inputs)
+    return {
+        "the command": command.args,
+        "its user": container.user,
+        "its working directory": container.workdir or "/",
+        **{f"variable {name}": value for name, value in container.env},
+        **{f"the mount at {mount[1]}": mount for mount in mounts},
+        **{f"secret {name}": secret.key for name, secret in container.secrets},
+        "its services": services,
+        "its input": [command.stdin, command.redirect_stdin],
+        "how it is run": [
+            *(command.redirect_stdout, command.redirect_stderr, command.privileged),
+            *(command.init, command.network),
+        ],
+    }
+
+
+def _tell(
+    session: Session, command: Exec, files: str, parts: dict[str, object], **facts: object
+) -> None:
+    """Tell whoever listens that a command ran, and what made that necessary."""
+    if not session.settings.events:
+        return
+    args = session.without_secrets(command.args)
+    steps = session.snapshots.lineage.of(files)
+    with suppress(OSError):  # a full disk: there is another error to be told
+        because = why(session.store, args, steps, parts)
+        session.event("exec", cached=False, args=args, because=because, **facts)
 
 
 async def container_mounts_key(

@@ -24,13 +24,13 @@ Owner = tuple[int, int]
 
 
 def changed(
-    snapshots: Snapshots, below: Lazy[Snapshot], key: str, make: Callable[[Root], None]
+    snapshots: Snapshots, below: Lazy[Snapshot], key: str, make: Callable[[Root], None], what: str
 ) -> Lazy[Snapshot]:
     """The snapshot after `make` changed its files; equal keys stand for equal changes."""
 
     async def compute() -> Snapshot:
         base = await below.get()
-        return await asyncio.to_thread(snapshots.change, base, key, make)
+        return await asyncio.to_thread(snapshots.change, base, key, make, what=what)
 
     return Lazy(compute)
 
@@ -52,7 +52,13 @@ def with_new_file(
             raise EngineError(f"open {path}: is a directory")
         root.write(path, data, mode=mode, owner=owner)
 
-    return changed(snapshots, below, digest("new file", path, contents, mode, owner), make)
+    return changed(
+        snapshots,
+        below,
+        digest("new file", path, contents, mode, owner),
+        make,
+        f"the new file {path}",
+    )
 
 
 def with_new_directory(
@@ -64,7 +70,9 @@ def with_new_directory(
         if not root.make_dirs(path, mode=mode) and not stat.S_ISDIR(root.stat(path).st_mode):
             raise EngineError(f"mkdir {path}: not a directory")
 
-    return changed(snapshots, below, digest("new directory", path, mode), make)
+    return changed(
+        snapshots, below, digest("new directory", path, mode), make, f"the new directory {path}"
+    )
 
 
 def with_symlink(
@@ -80,7 +88,7 @@ def with_symlink(
             except FileExistsError:
                 raise EngineError(f"symlink {target} {path}: file exists") from None
 
-    return changed(snapshots, below, digest("symlink", target, path), make)
+    return changed(snapshots, below, digest("symlink", target, path), make, f"the link {path}")
 
 
 def without(
@@ -97,7 +105,13 @@ def without(
             for name in names:
                 _remove(root, name, directories=directories)
 
-    return changed(snapshots, below, digest("without", list(paths), directories), make)
+    return changed(
+        snapshots,
+        below,
+        digest("without", list(paths), directories),
+        make,
+        f"what is taken away: {', '.join(paths)}",
+    )
 
 
 def _remove(root: Root, path: str, *, directories: bool) -> None:
@@ -131,7 +145,9 @@ def with_timestamps(
     async def compute() -> Snapshot:
         base = await below.get()
         key = digest("timestamps", path, seconds)
-        return await asyncio.to_thread(snapshots.change, base, key, make, plain=False)
+        return await asyncio.to_thread(
+            snapshots.change, base, key, make, plain=False, what=f"the times of {path}"
+        )
 
     return Lazy(compute)
 
@@ -146,7 +162,7 @@ def chowned(snapshots: Snapshots, below: Lazy[Snapshot], path: str, owner: Owner
                 os.chown(f"{real}/{entry.path}", *owner, follow_symlinks=False)
         os.chown(real, *owner, follow_symlinks=False)
 
-    return changed(snapshots, below, digest("chown", path, owner), make)
+    return changed(snapshots, below, digest("chown", path, owner), make, f"the owner of {path}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +196,7 @@ def _copied_directory(
         how = what.how
         way = ["owned way"] if how.way else []
         key = digest("copy", base.key, path, contents, how.owner, how.mode, *way)
+        snapshots.lineage.note(key, f"files copied to {path}", contents, base.key)
         known = snapshots.recall(key)
         if known is not None:
             return known
@@ -236,6 +253,7 @@ def _copied_file(
         contents = file_key(root, origin, source.path)
         way = ["owned way"] if how.way else []
         key = digest("copy file", base.key, path, name, contents, how.owner, how.mode, *way)
+        snapshots.lineage.note(key, f"the file copied to {path}", contents, base.key)
         known = snapshots.recall(key)
         if known is not None:
             return known

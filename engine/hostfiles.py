@@ -52,6 +52,7 @@ def host_file(session: Session, path: Path) -> File:
 _FEW = 4
 _MOST_LAYERS = 8
 _BLOCK = 1 << 20
+_TOLD = 20
 
 
 class _Seen(NamedTuple):
@@ -174,6 +175,10 @@ class _Import:
             n for n, seen in self._now.items() if not seen.same_as(self._last.entries.get(n))
         }
         gone = [n for n in self._last.entries if n not in self._now]
+        if self._last.entries:
+            names = sorted({n for n in changed if not stat.S_ISDIR(self._now[n].mode)} | set(gone))
+            told = {"count": len(names), "names": names[:_TOLD]}
+            self._session.event("host", path=str(self._path), **told)
         few = len(changed) + len(gone) <= len(self._now) // _FEW
         over_last = few and 0 < len(self._last.layers) < _MOST_LAYERS
         top = f"{self._folder}/fs"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import linux
+from engine.explanation import Lineage
 from engine.root import Root
 from engine.store import Store, digest
 
@@ -57,6 +58,7 @@ class Snapshots:
 
     def __init__(self, store: Store, mounts: Path) -> None:
         self.store = store
+        self.lineage = Lineage()
         self._mounts = mounts
         self._numbers = itertools.count()
         self._nothing = mounts / "empty"
@@ -110,10 +112,17 @@ class Snapshots:
         return Snapshot(layers, key, plain)
 
     def change(
-        self, snapshot: Snapshot, key: str, make: Callable[[Root], None], *, plain: bool = True
+        self,
+        snapshot: Snapshot,
+        key: str,
+        make: Callable[[Root], None],
+        *,
+        plain: bool = True,
+        what: str = "files changed",
     ) -> Snapshot:
         """The snapshot that `make` leaves when it may change the files; `key` stands for `make`."""
-        key = digest("change", snapshot.key, key)
+        step, key = key, digest("change", snapshot.key, key)
+        self.lineage.note(key, what, step, snapshot.key)
         plain = plain and snapshot.plain
         known = self.recall(key)
         if known is not None:
