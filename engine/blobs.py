@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from engine.errors import EngineError
 from engine.oci.layer import Layer, media_type, pack, repack
@@ -16,6 +16,7 @@ from engine.oci.layout import LayerFile
 from engine.oci.manifest import StoredLayer
 from engine.oci.unpack import unpack
 from engine.snapshot import Snapshot, Snapshots
+from engine.stop import CheckedReader, CheckedWriter, Stop
 from engine.store import Store, digest
 
 _COMPRESSIONS = {"Gzip": "gzip", "Zstd": "zstd", "Uncompressed": ""}
@@ -47,12 +48,12 @@ def form_of(forced_compression: str | None, media_types: str | None) -> Form:
     return Form(compression=_COMPRESSIONS[forced_compression], docker=docker)
 
 
-def layer_files(store: Store, snapshot: Snapshot, form: Form) -> tuple[LayerFile, ...]:
+def layer_files(store: Store, snapshot: Snapshot, form: Form, stop: Stop) -> tuple[LayerFile, ...]:
     """The blobs of a snapshot's layers, the lowest first."""
-    return tuple(_layer_file(store, name, form) for name in snapshot.layers)
+    return tuple(_layer_file(store, name, form, stop) for name in snapshot.layers)
 
 
-def _layer_file(store: Store, layer: str, form: Form) -> LayerFile:
+def _layer_file(store: Store, layer: str, form: Form, stop: Stop) -> LayerFile:
     known = _known(store, layer, None)
     if known is not None and _fits(known.layer, form):
         return known
@@ -62,7 +63,8 @@ def _layer_file(store: Store, layer: str, form: Form) -> LayerFile:
         return made
     draft = store.temporary / f"blob-{secrets.token_hex(6)}"
     try:
-        with draft.open("wb") as target:
+        with draft.open("wb") as file:
+            target = CheckedWriter(file, stop)
             if known is None:
                 packed = pack(store.layers / layer, target, compression=wanted)
             else:
@@ -143,14 +145,15 @@ def unpacked_before(store: Store, layer: StoredLayer) -> str | None:
     return None if record is None else str(record["layers"][0])
 
 
-def unpacked(store: Store, layer: StoredLayer, source: BinaryIO) -> tuple[str, Layer]:
+def unpacked(store: Store, layer: StoredLayer, source: BinaryIO, stop: Stop) -> tuple[str, Layer]:
     """Unpack `source`, which is closed; the layer of the store, and what the blob was."""
     folder = store.folder("unpack")
     top = folder / "fs"
     top.mkdir(mode=0o755)
     try:
         with closing(source):
-            blob = unpack(source, top, digest=layer.digest, diff_id=layer.diff_id)
+            checked = cast(BinaryIO, CheckedReader(source, stop))
+            blob = unpack(checked, top, digest=layer.digest, diff_id=layer.diff_id)
         name = store.adopt(top)
         record = {"layers": [name], "what": "a layer of an image"}
         store.remember(digest("unpacked", layer.diff_id), record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,8 @@ from engine.oci.image import History, Provenance
 from engine.oci.layout import Image, write_archive
 from engine.oci.manifest import StoredLayer
 from engine.snapshot import Snapshot
+from engine.stop import CheckedWriter, Stop, in_thread
+from engine.store import Store
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -27,28 +28,30 @@ _EPOCH = "1970-01-01T00:00:00Z"
 _STEP = History(created=_EPOCH, created_by="brewline")
 
 
-async def images_of(
-    session: Session, containers: Sequence[Container], form: Form
-) -> tuple[Image, ...]:
-    """The containers as images: their layers packed into blobs, each once."""
+Held = Sequence[tuple[Container, Snapshot]]
+"""Containers with their file systems, which are there."""
 
-    def packed(container: Container, snapshot: Snapshot) -> Image:
-        config = config_of(container)
-        made = container.provenance
-        return Image(
-            config=replace(
-                config,
-                created=made.created if made and made.created else _EPOCH,
-                author=made.author if made else "",
-                history=_history(made, snapshot.layers),
-            ),
-            layers=layer_files(session.store, snapshot, form),
-            annotations=dict(container.annotations),
-        )
 
-    return tuple(
-        [await asyncio.to_thread(packed, each, await each.rootfs.get()) for each in containers]
+async def held(containers: Sequence[Container]) -> Held:
+    """The containers with their file systems, worked out now if need be."""
+    return [(container, await container.rootfs.get()) for container in containers]
+
+
+def images_of(store: Store, containers: Held, form: Form, stop: Stop) -> tuple[Image, ...]:
+    """The containers as images: their layers packed into blobs, each once. Raises Stopped."""
+    return tuple(_image(store, *each, form, stop) for each in containers)
+
+
+def _image(store: Store, container: Container, snapshot: Snapshot, form: Form, stop: Stop) -> Image:
+    made = container.provenance
+    config = replace(
+        config_of(container),
+        created=made.created if made and made.created else _EPOCH,
+        author=made.author if made else "",
+        history=_history(made, snapshot.layers),
     )
+    layers = layer_files(store, snapshot, form, stop)
+    return Image(config=config, layers=layers, annotations=dict(container.annotations))
 
 
 def _history(made: Provenance | None, layers: tuple[str, ...]) -> tuple[History, ...]:
@@ -65,20 +68,21 @@ async def write_image(
     session: Session, containers: Sequence[Container], target: Path, form: Form, name: str = ""
 ) -> None:
     """Write the containers, platforms of one image, as an archive; whole or not at all."""
-    made = await images_of(session, containers, form)
+    ready = await held(containers)
 
-    def write() -> None:
+    def write(stop: Stop) -> None:
+        made = images_of(session.store, ready, form, stop)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with draft.open("wb") as file:
-                write_archive(file, made, name=name, docker=form.docker)
+                write_archive(CheckedWriter(file, stop), made, name=name, docker=form.docker)
             draft.replace(target)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
 
-    await asyncio.to_thread(write)
+    await in_thread(write)
 
 
 async def read_image(
@@ -86,18 +90,18 @@ async def read_image(
 ) -> Container:
     """The container with the image of an archive. Raises EngineError if it is none."""
 
-    def read() -> Container:
+    def read(stop: Stop) -> Container:
         with open_archive(path) as archive:
             stored = archive.select(container.platform, tag)
 
             def layer_of(layer: StoredLayer) -> str:
                 known = unpacked_before(session.store, layer)
-                return known or unpacked(session.store, layer, archive.open(layer))[0]
+                return known or unpacked(session.store, layer, archive.open(layer), stop)[0]
 
             snapshot = stacked(session.snapshots, stored.layers, layer_of)
             return with_image(container, stored.config, snapshot)
 
     try:
-        return await asyncio.to_thread(read)
+        return await in_thread(read)
     except OSError as error:
         raise EngineError(f"the image {path.name} cannot be read: {error.strerror}") from error

@@ -11,7 +11,7 @@ from engine.lazy import Lazy
 from engine.model import Container
 from engine.oci.reference import Reference, parse_reference
 from engine.registry.errors import Unreachable
-from engine.registry.stop import Turns
+from engine.stop import Turns
 from engine.standins import StandIns
 from engine.store import digest
 

@@ -31,7 +31,7 @@ from engine.registry.documents import Documents
 from engine.registry.errors import NotFound, RegistryError, Unreachable
 from engine.registry.given import credentials_of
 from engine.registry.repository import Manifest, Repository
-from engine.registry.stop import Stop, Stopped, in_thread
+from engine.stop import Stop, Stopped, in_thread
 from engine.registry.transport import Transport
 from engine.snapshot import Snapshot
 
@@ -166,7 +166,7 @@ class _Layers:
 
     def _fetched(self, layer: StoredLayer, draft: Path) -> str:
         self._repository.download(layer.digest, layer.size, draft)
-        name, blob = blobs.unpacked(self._store, layer, draft.open("rb"))
+        name, blob = blobs.unpacked(self._store, layer, draft.open("rb"), self._stop)
         blobs.keep(self._store, name, blob, draft)
         return name
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.blobs import Form
 from engine.errors import EngineError
-from engine.imageio import images_of
+from engine.imageio import held, images_of
 from engine.model import Container
 from engine.oci.layout import Contents
 from engine.oci.reference import DEFAULT_TAG, Reference
@@ -17,7 +17,7 @@ from engine.registry import places, sources
 from engine.registry.errors import RegistryError, Unreachable
 from engine.registry.given import credentials_of
 from engine.registry.repository import Repository
-from engine.registry.stop import Stop, Stopped, in_thread
+from engine.stop import Stop, Stopped, in_thread
 from engine.registry.transport import Transport
 from engine.store import Store
 
@@ -35,15 +35,18 @@ async def publish(
     if reference.digest:
         raise EngineError(f"{name}: push to a name or a tag; the digest comes from what is pushed")
     credentials = credentials_of(session, containers[0])
-    contents = Contents(await images_of(session, containers, form), docker=form.docker)
+    ready = await held(containers)
 
-    def work(stop: Stop) -> None:
+    def work(stop: Stop) -> str:
+        made = images_of(session.store, ready, form, stop)
+        contents = Contents(made, docker=form.docker)
         transport = Transport(stop)
         try:
             place = places.to_push(reference, places.files())
             login = credentials.of(place.host)
             repository = Repository(transport, place, login, push=True)
             _send(session.store, repository, contents, reference.tag or DEFAULT_TAG, stop)
+            return contents.top.digest
         except Unreachable as error:
             raise Unreachable(f'failed to push "{name}": {error}') from None
         except RegistryError as error:
@@ -51,8 +54,7 @@ async def publish(
         finally:
             transport.close()
 
-    await in_thread(work)
-    return reference.at(contents.top.digest).canonical
+    return reference.at(await in_thread(work)).canonical
 
 
 def _send(store: Store, repository: Repository, contents: Contents, tag: str, stop: Stop) -> None:

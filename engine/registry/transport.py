@@ -19,7 +19,7 @@ from types import TracebackType
 
 from engine.registry import trust
 from engine.registry.errors import Broken, Interrupted, RegistryError, Silent, Unreachable
-from engine.registry.stop import Stop
+from engine.stop import Stop
 
 _BLOCK = 256 << 10
 _LARGEST_TEXT = 32 << 20

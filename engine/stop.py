@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from engine.errors import EngineError
 
@@ -20,7 +21,7 @@ class Stopped(EngineError):
     """Nobody waits for the work any more."""
 
     def __init__(self) -> None:
-        super().__init__("the transfer was given up")
+        super().__init__("the work was given up")
 
 
 class Stop:
@@ -70,15 +71,57 @@ def _shut(connected: socket.socket) -> None:
 async def in_thread(work: Callable[[Stop], T]) -> T:
     """The result of work in a thread of its own; a cancelled wait stops it.
 
-    Not in the engine's shared threads: a few registries that hang would take them all.
+    Not in asyncio's shared threads, which a few registries that hang would take all, and for
+    which the engine waits when it ends.
     """
     stop = Stop()
-    executor = ThreadPoolExecutor(1, "registry")
+    executor = ThreadPoolExecutor(1, "work")
     try:
         return await asyncio.get_running_loop().run_in_executor(executor, work, stop)
     finally:
         stop.tell()
         executor.shutdown(wait=False)
+
+
+class CheckedWriter:
+    """Passes on what is written to it, until the work is to end."""
+
+    def __init__(self, target: BinaryIO, stop: Stop) -> None:
+        self._target = target
+        self._stop = stop
+
+    def write(self, data: bytes) -> int:
+        """Take `data`. Raises Stopped."""
+        self._stop.check()
+        return self._target.write(data)
+
+    def tell(self) -> int:
+        """How much was written."""
+        return self._target.tell()
+
+
+class CheckedReader(io.RawIOBase):
+    """Passes on what is read from it, until the work is to end."""
+
+    def __init__(self, source: BinaryIO, stop: Stop) -> None:
+        self._source = source
+        self._stop = stop
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer`, as io.RawIOBase defines it. Raises Stopped."""
+        self._stop.check()
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the source too."""
+        self._source.close()
+        super().close()
 
 
 class Turns:
