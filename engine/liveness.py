@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +15,7 @@ TAKEN = "taken-"
 
 def begin(store: Path) -> tuple[Path, int]:
     """A temporary folder of our own, and the descriptor that keeps it as long as it is open."""
-    temporary = store / "tmp" / f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = store / "tmp" / f"{os.getpid()}-{os.urandom(4).hex()}"
     temporary.mkdir(parents=True)
     alive = os.open(temporary / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
     fcntl.flock(alive, fcntl.LOCK_EX)
@@ -61,6 +58,9 @@ def sweep(store: Path) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there, as far as that is possible."""
+    import shutil  # imported late: an engine's start seldom has something to remove
+    import subprocess
+
     try:
         if stat.S_ISDIR(path.lstat().st_mode):
             shutil.rmtree(path)

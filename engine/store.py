@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,7 +134,7 @@ class Store:
         `what` in it says to people what made them.
         """
         path = self._place(key)
-        draft = f"{self.temporary}/memo-{secrets.token_hex(6)}"
+        draft = f"{self.temporary}/memo-{os.urandom(6).hex()}"
         with open(draft, "x") as file:
             file.write(json.dumps(record))
         try:
@@ -165,7 +164,7 @@ class Store:
 
     def folder(self, prefix: str) -> Path:
         """A new folder in this engine's temporary folder."""
-        path = self.temporary / f"{prefix}-{secrets.token_hex(6)}"
+        path = self.temporary / f"{prefix}-{os.urandom(6).hex()}"
         path.mkdir()
         return path
 
@@ -174,7 +173,7 @@ class Store:
 
         It holds the folder's time, so that a layer that was emptied is known for one.
         """
-        name = f"{secrets.token_hex(4)}-{_seconds(folder.stat())}"
+        name = f"{os.urandom(4).hex()}-{_seconds(folder.stat())}"
         folder.rename(self.layers / name)
         return name
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ class _Sizes:
         # A measurement anew that was cut short is gone on with, and not begun again for ever.
         cut_short = not whole if self._anew else self._cut_short
         kept = {"cut_short": cut_short, "sizes": self._asked if whole else self._known}
-        draft = self._file.with_name(f"usage.json.{secrets.token_hex(6)}")
+        draft = self._file.with_name(f"usage.json.{os.urandom(6).hex()}")
         with suppress(OSError):  # read-only, or no room
             draft.write_text(json.dumps(kept))
             draft.replace(self._file)
