@@ -14,6 +14,7 @@ TYPES = (
     *("Query", "Container", "Directory", "File", "Host", "CacheVolume", "Secret", "Socket"),
     *("Service", "Port", "Label", "EnvVariable", "EnvFile", "JSONValue", "Changeset", "DiffStat"),
     *("Stat", "SearchResult", "SearchSubmatch", "HealthcheckConfig", "Address"),
+    *("GitRepository", "GitRef"),
 )
 """The types that an ordinary program meets, in the order of the page."""
 

@@ -26,6 +26,7 @@ def load() -> None:
         address,
         changes,
         env_file,
+        git,
         image,
         json_value,
         search,

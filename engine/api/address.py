@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from engine import git
+from engine.api.git import at_address
+from engine.api.git import repository as repository_at
 from engine.api.query import secret as secret_of
 from engine.calls import field
 from engine.download import Source, downloaded, named
 from engine.errors import EngineError
+from engine.git import Checkout, Ref, Repository
 from engine.hostfiles import host_directory, host_file
 from engine.model import (
     Container,
@@ -23,6 +27,7 @@ from engine.model import (
     Service,
     Socket,
 )
+from engine.root import clean
 from engine.selection import Selection
 
 if TYPE_CHECKING:
@@ -87,20 +92,41 @@ async def directory(
     include: Sequence[str] = (),
     gitignore: bool = False,
 ) -> Directory:
-    """A folder of the client's machine."""
+    """A folder of the client's machine, or of a repository, as URL#REF:FOLDER."""
+    if _GIT.match(held.value):
+        ref, folder = await at_address(session, held.value)
+        return replace(git.tree(session, ref, Checkout()), path=clean(folder))
     selection = Selection(tuple(include), tuple(exclude), gitignore)
-    return host_directory(session, session.host_path(_path(held)), selection)
+    return host_directory(session, session.host_path(_local(held)), selection)
 
 
 @field("Address", "file")
 async def file(session: Session, held: Address) -> File:
-    """A file of the client's machine."""
-    return host_file(session, session.host_path(_path(held)))
-
-
-def _path(held: Address) -> str:
+    """A file of the client's machine, or of a repository, as URL#REF:FILE."""
     if _GIT.match(held.value):
-        raise EngineError(f"{held.value}: git repositories are not in the embedded engine")
+        ref, path = await at_address(session, held.value)
+        if not path:
+            raise EngineError("no file path specified within git repository")
+        return File(git.tree(session, ref, Checkout()).snapshot, clean(path))
+    return host_file(session, session.host_path(_local(held)))
+
+
+@field("Address", "gitRepository")
+async def git_repository(session: Session, held: Address) -> Repository:
+    """The repository at a URL, which names no ref."""
+    if "#" in held.value:
+        raise EngineError("git repository address cannot contain ref")
+    made: Repository = await repository_at(session, None, held.value)
+    return made
+
+
+@field("Address", "gitRef")
+async def git_ref(session: Session, held: Address) -> Ref:
+    """A ref of a repository, as URL#REF; HEAD where none is named."""
+    return (await at_address(session, held.value))[0]
+
+
+def _local(held: Address) -> str:
     return held.value.removeprefix("file://")
 
 

@@ -14,7 +14,8 @@ _Arguments: TypeAlias = Mapping[str, Sequence[tuple[str, str, str]]]
 """Arguments by reason, each with the type and the field that it is of."""
 
 _MODULES = "modules are not run: it serves ordinary programs"
-_GIT = "git repositories are not read: give it a folder with a working tree"
+_GIT = "a repository that lies in a directory could lead out of it: give the URL of one"
+_WORKING_TREE = "no repository here has a working tree that could have been changed"
 _GPU = "graphics processors are not passed on to containers"
 _NESTING = "a container gets no session of its own"
 _NO_RUNTIME = "there is no container runtime here whose image store it could be"
@@ -27,7 +28,6 @@ _FIELDS = {
     "Query": {
         _MODULES: "currentFunctionCall currentModule currentTypeDefs currentWorkspace error "
         "function generatedCode module moduleSource sourceMap typeDef",
-        _GIT: "git",
         _LLM: "currentEnv env llm",
         _CLOUD: "cloud",
         _VOLUME: "sshfsVolume",
@@ -39,8 +39,9 @@ _FIELDS = {
         _VOLUME: "withMountedVolume",
     },
     "Directory": {_GIT: "asGit", _MODULES: "asModule asModuleSource"},
+    "GitRepository": {_WORKING_TREE: "uncommitted"},
     "Host": {_NO_RUNTIME: "containerImage"},
-    "Address": {_GIT: "gitRef gitRepository", _VOLUME: "volume"},
+    "Address": {_VOLUME: "volume"},
 }
 
 _ARGUMENTS: _Arguments = {
@@ -55,6 +56,7 @@ _ARGUMENTS: _Arguments = {
     _FROM_SERVICE: (
         ("Container", "from", "registryService"),
         ("Container", "publish", "registryService"),
+        ("Query", "git", "experimentalServiceHost"),
         ("Query", "http", "experimentalServiceHost"),
     ),
 }
