@@ -26,7 +26,7 @@ export PATH="$PATH:{sbin}" PYTHONPATH={program} {variables}
 if [ "$1" = session ] && [ -O / ] && command -v catatonit >/dev/null &&
     ! {{ [ -t 9 ] 9<>/proc/$PPID/fd/0; }} 2>/dev/null; then
     shift
-    exec setsid {namespaces} {python} -P -m engine.start "$@"
+    exec setsid --wait {namespaces} {python} -P -m engine.start "$@"
 fi
 exec {python} -P -m engine "$@"
 """
