@@ -129,14 +129,43 @@ def test_what_was_used_lately_stays_when_only_older_is_to_go(path: Path) -> None
         assert known(store, 10) == [5, 6, 7, 8, 9]
 
 
-def test_entry_touched_while_it_is_taken_goes_back(path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["before it is taken", "as it is taken"])
+def test_entry_that_was_used_after_all_is_not_forgotten(
+    path: Path, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     filled(path, 1)
-    with opened(path) as pruner:
+    with opened(path) as pruner, opened(path) as user:
         (entry,) = entries(path)
-        with opened(path) as user:
+        rename = os.rename
+
+        def late_rename(source: str, target: Path) -> None:
+            monkeypatch.undo()
             assert user.recall(entry.key)
-            assert not pruner.forget(entry.key, entry.used)
+            rename(source, target)
+
+        if late:
+            monkeypatch.setattr(os, "rename", late_rename)
+        else:
             assert user.recall(entry.key)
+        assert not pruner.forget(entry.key, entry.used)
+        assert user.recall(entry.key)
+
+
+def test_entry_that_is_taken_as_it_is_read_is_not_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, 1)
+    with opened(path) as pruner, opened(path) as user:
+        (entry,) = entries(path)
+        utime = os.utime
+
+        def late_utime(fd: int) -> None:
+            monkeypatch.undo()
+            assert pruner.forget(entry.key, entry.used)
+            utime(fd)
+
+        monkeypatch.setattr(os, "utime", late_utime)
+        assert user.recall(entry.key) is None
 
 
 def test_entry_taken_by_a_pruner_that_was_killed_goes_back(path: Path) -> None:
