@@ -64,7 +64,7 @@ class ExecError(EngineError):
 
 
 class ProcessError(EngineError):
-    """A program of the engine's own (ip, skopeo, mmdebstrap ...) that failed."""
+    """A program of the engine's own (ip, iptables, mmdebstrap ...) that failed."""
 
     def __init__(self, command: list[str], exit_code: int, output: str) -> None:
         super().__init__(f"{command[0]} failed with exit code {exit_code}: {output.strip()}")

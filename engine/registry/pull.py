@@ -87,8 +87,8 @@ class _Pull:
             raise
         except NotFound:
             raise NotFound(f'failed to resolve image "{name}": {name}: not found') from None
-        except Unreachable as error:
-            raise Unreachable(f'failed to resolve image "{name}": {error}') from None
+        except Unreachable:
+            raise  # there may be a stand-in
         except EngineError as error:
             raise RegistryError(f'failed to resolve image "{name}": {error}') from None
         except OSError as error:

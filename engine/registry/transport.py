@@ -19,6 +19,7 @@ from types import TracebackType
 
 from engine.registry import trust
 from engine.registry.errors import Broken, Interrupted, RegistryError, Silent, Unreachable
+from engine.registry.places import is_loopback
 from engine.stop import Stop
 
 _BLOCK = 256 << 10
@@ -289,7 +290,9 @@ class Transport:
 def _proxy(origin: tuple[str, str]) -> urllib.parse.SplitResult | None:
     scheme, host = origin
     found = urllib.request.getproxies().get(scheme)
-    if not found or urllib.request.proxy_bypass(host):
+    # What is on this machine is not behind its proxy, as Go's programs have it.
+    here = is_loopback(host) or host.startswith("127.")
+    if not found or here or urllib.request.proxy_bypass(host):
         return None
     return urllib.parse.urlsplit(found if "://" in found else f"http://{found}")
 
