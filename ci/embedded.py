@@ -26,12 +26,12 @@ _SBIN = "/usr/sbin:/sbin"
 PROGRAM = Path(__file__).resolve().parent.parent
 
 
-def missing_packages() -> list[str]:
-    """Debian packages of the embedded engine that this machine lacks."""
+def missing_packages(packages: Mapping[str, str] | None = None) -> list[str]:
+    """Debian packages (of the embedded engine, if not of others) that this machine lacks."""
     path = f"{os.environ.get('PATH', '')}:{_SBIN}"
     return [
         package
-        for probe, package in requirements.PACKAGES.items()
+        for probe, package in (packages or requirements.PACKAGES).items()
         if not (Path(probe).exists() if probe.startswith("/") else shutil.which(probe, path=path))
     ]
 
@@ -41,9 +41,9 @@ def install_command(packages: list[str]) -> str:
     return f"apt-get install --yes --no-install-recommends {' '.join(packages)}"
 
 
-def require_packages(say: Callable[[str], None]) -> None:
+def require_packages(say: Callable[[str], None], packages: Mapping[str, str] | None = None) -> None:
     """Install what the engine lacks, or raise InfrastructureError with the exact command."""
-    missing = missing_packages()
+    missing = missing_packages(packages)
     if not missing:
         return
     command = install_command(missing)
@@ -54,7 +54,7 @@ def require_packages(say: Callable[[str], None]) -> None:
     say(f"Installing what the embedded engine lacks: {command}")
     for step in ("apt-get update", command):
         log = _apt(shlex.split(step))
-    if missing_packages():
+    if missing_packages(packages):
         raise InfrastructureError(
             f"`{command}` did not work: see its output, and check the network.", detail=log
         )

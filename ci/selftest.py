@@ -11,13 +11,14 @@ from ci import embedded, registry
 from ci.command_line import Options
 from ci.environment import Environment
 from ci.errors import BrewlineError
+from engine import requirements
 
 
 def main(options: Options, root: Path) -> int:
     """Run pytest over `tests/`; its closing line is the last one printed. 0 or 1."""
     try:
         # Tests that run true containers leave themselves out where these are missing.
-        embedded.require_packages(_say)
+        embedded.require_packages(_say, requirements.TEST_PACKAGES)
         registry.program(os.environ, _say)
     except BrewlineError as error:
         _say(error.message)

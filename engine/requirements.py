@@ -19,6 +19,9 @@ PACKAGES = {
 }
 """Program (or file) and the package of Debian and Ubuntu that has it."""
 
+TEST_PACKAGES = {**PACKAGES, "skopeo": "skopeo"}
+"""The same for the engine's tests: another reader of images."""
+
 
 def missing() -> list[str]:
     """The packages to install."""
