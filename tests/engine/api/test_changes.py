@@ -108,3 +108,22 @@ async def test_changes_of_one_file_conflict(
     one, two = (old.with_new_file("a", text).changes(old) for text in ("1", "2"))
     with pytest.raises(dagger.QueryError, match='at path "a": path modified in both'):
         await one.with_changeset(two, on_conflict=choice).sync()
+
+
+async def test_a_changeset_begins_with_nothing_and_takes_changes(dag: dagger.Client) -> None:
+    nothing = dag.changeset()
+    assert await nothing.is_empty()
+    both = nothing.with_changeset(tree(dag, "a", "b").changes(tree(dag, "b")))
+    assert await both.added_paths() == ["a"]
+
+
+async def test_a_renamed_file_is_one_removed_and_one_added(dag: dagger.Client) -> None:
+    change = (
+        dag.directory()
+        .with_new_file("new", "x\n")
+        .changes(dag.directory().with_new_file("old", "x\n"))
+    )
+    found = [
+        (await s.path(), await s.old_path(), await s.kind()) for s in await change.diff_stats()
+    ]
+    assert found == [("new", None, DiffStatKind.ADDED), ("old", None, DiffStatKind.REMOVED)]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tarfile
 import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import dagger
 import pytest
@@ -114,3 +118,56 @@ async def test_a_refused_argument_is_named_with_the_reason(base: dagger.Containe
         await base.with_exec(["true"], experimental_privileged_nesting=True).sync()
     assert "Container.withExec(experimentalPrivilegedNesting:)" in str(raised.value)
     assert "--engine dagger" in str(raised.value)
+
+
+async def test_what_was_set_can_be_taken_away(dag: dagger.Client) -> None:
+    plain = dag.container()
+    secret = dag.set_secret("registry-password", "x")
+    made = (
+        plain.with_annotation("a", "1")
+        .with_docker_healthcheck(["true"])
+        .with_registry_auth("example.org", "me", secret)
+        .without_annotation("a")
+        .without_docker_healthcheck()
+        .without_registry_auth("example.org")
+    )
+    assert await made.as_tarball().digest() == await plain.as_tarball().digest()
+
+
+async def test_a_socket_can_be_taken_away(dag: dagger.Client, base: dagger.Container) -> None:
+    fresh = base.with_env_variable("SEED", str(uuid.uuid4()))
+    made = fresh.with_unix_socket("/s", dag.host().unix_socket("/none/such"))
+    with pytest.raises(dagger.QueryError):
+        await made.with_exec(["true"]).sync()
+    await made.without_unix_socket("/s").with_exec(["true"]).sync()
+
+
+async def test_an_annotation_is_in_the_manifest(dag: dagger.Client, tmp_path: Path) -> None:
+    target = tmp_path / "image.tar"
+    made = dag.container().with_new_file("/f", "x")
+    await made.with_annotation("org.example.why", "because").export(str(target))
+    with tarfile.open(target) as archive:
+        index = json.loads(_file(archive, "index.json"))
+        manifest = _file(archive, "blobs/sha256/" + index["manifests"][0]["digest"][7:])
+    assert json.loads(manifest)["annotations"] == {"org.example.why": "because"}
+
+
+def _file(archive: tarfile.TarFile, name: str) -> bytes:
+    found = archive.extractfile(name)
+    assert found is not None
+    return found.read()
+
+
+@pytest.mark.parametrize("field", ["as_tarball", "export", "publish"])
+async def test_a_compression_that_is_not_written_is_refused(
+    dag: dagger.Client, tmp_path: Path, field: str
+) -> None:
+    made = dag.container().with_new_file("/f", "x")
+    choice = dagger.ImageLayerCompression.EStarGZ
+    asks: dict[str, Callable[[], Awaitable[object]]] = {
+        "as_tarball": lambda: made.as_tarball(forced_compression=choice).size(),
+        "export": lambda: made.export(str(tmp_path / "x"), forced_compression=choice),
+        "publish": lambda: made.publish("127.0.0.1:9/x", forced_compression=choice),
+    }
+    with pytest.raises(dagger.QueryError, match="(?i)estargz"):
+        await asks[field]()

@@ -100,6 +100,7 @@ async def test_a_secret_tells_its_source_and_not_more(dag: dagger.Client, tmp_pa
 async def test_json_is_built_and_read(dag: dagger.Client) -> None:
     value = dag.json().with_field(["a", "b"], dag.json().new_integer(7))
     value = value.with_field(["a", "s"], dag.json().new_string("é"))
+    assert await dag.json().new_boolean(False).as_boolean() is False
     assert json.loads(str(await value.contents())) == {"a": {"b": 7, "s": "é"}}
     assert str(await value.contents(pretty=True)).splitlines()[1] == '  "a": {'
     assert await value.field(["a"]).fields() == ["b", "s"]
