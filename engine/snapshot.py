@@ -98,6 +98,16 @@ class Snapshots:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def unmount(self, active: Active, *, lazily: bool = False) -> None:
+        """Unmount an active snapshot, so that all its changes are in its layer.
+
+        Not `lazily`, that waits for a process just forked, which has our files open until its exec.
+        """
+        if lazily:
+            linux.umount(active.merged, linux.MNT_DETACH)
+        else:
+            _umount(active.merged)
+
     def commit(self, snapshot: Snapshot, upper: Path, key: str, *, plain: bool) -> Snapshot:
         """`snapshot` with the changes in `upper`, an active layer that is not mounted any more."""
         if _unchanged(upper, self._root_of(snapshot)):
@@ -133,7 +143,7 @@ class Snapshots:
             with self.active(snapshot) as active:
                 with Root(active.merged) as root:
                     make(root)
-                _umount(active.merged)
+                self.unmount(active)
                 active.upper.rename(kept)
             made = self.commit(snapshot, kept, key, plain=plain)
         finally:
