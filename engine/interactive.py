@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.command import Exec, inputs_of
 from engine.errors import EngineError
 from engine.executor.console import Console
 from engine.executor.interactive import Interactive
 from engine.executor.output import Output
 from engine.executor.spec import Meta
 from engine.model import Container, ContainerService
-from engine.preparation import Exec, Prepared, inputs_of, prepared
+from engine.preparation import Prepared, prepared
 from engine.terminal import ClientTerminal
 
 if TYPE_CHECKING:

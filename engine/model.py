@@ -275,3 +275,19 @@ class Tunnel:
 
 
 Service: TypeAlias = ContainerService | HostService | Tunnel
+
+
+def service_ports(service: Service) -> list[PortForward]:
+    """The ports under which a service is reached."""
+    match service:
+        case ContainerService():
+            return [
+                PortForward(backend=p.port, protocol=p.protocol) for p in service.container.ports
+            ]
+        case HostService():
+            return [
+                PortForward(backend=p.frontend or p.backend, protocol=p.protocol)
+                for p in service.ports
+            ]
+        case Tunnel():
+            return service_ports(service.service)

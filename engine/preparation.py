@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.command import Exec, Inputs
 from engine.errors import EngineError, ExecError
 from engine.executor.spec import Meta, Mount
 from engine.lazy import finished
@@ -37,40 +38,6 @@ if TYPE_CHECKING:
 
 # What BuildKit gives a container whose image sets none.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exec:
-    """A command for a container and how it is run."""
-
-    args: tuple[str, ...]
-    stdin: str = ""
-    redirect_stdin: str = ""
-    redirect_stdout: str = ""
-    redirect_stderr: str = ""
-    expect: str = "SUCCESS"
-    privileged: bool = False
-    init: bool = True
-    network: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The snapshots that a container is made of: its root's and those of its mounts."""
-
-    rootfs: Snapshot
-    mounts: dict[str, Snapshot]
-
-
-async def inputs_of(container: Container) -> Inputs:
-    """The snapshots of a container, worked out side by side."""
-    sources = {
-        mount.target: mount.source.snapshot
-        for mount in container.mounts
-        if isinstance(mount, (MountedDirectory, MountedFile, MountedCache)) and mount.source
-    }
-    found = await asyncio.gather(container.rootfs.get(), *(s.get() for s in sources.values()))
-    return Inputs(found[0], dict(zip(sources, found[1:], strict=True)))
 
 
 @dataclass(slots=True)

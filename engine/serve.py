@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from engine.typesystem import TypeSystem
 
 
+_UNDISTURBED_SECONDS = 0.1
+
+
 def serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:
     """Answer the client until it has closed our standard input."""
     if sys.version_info < (3, 12):  # which waits for a program without a thread of its own
@@ -50,7 +53,7 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
     ready = Lazy(answer)
     server = http.Server(Api(introspection, greeting, ready, token))
     await server.start(listener)
-    loading = asyncio.create_task(ready.get())
+    loading = asyncio.create_task(_load(ready))
     tidying = asyncio.create_task(tidied(settings))
     try:
         await _end_of_input()
@@ -62,6 +65,16 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
         for session in sessions:
             await session.close()
         store.close()
+
+
+async def _load(ready: Lazy[Answer]) -> None:
+    """Import what the first queries need, and a little later what runs commands."""
+    await ready.get()
+    from engine.session import load_runtime
+
+    # A client that only asks for what is known is not held up; another one waits no longer.
+    await asyncio.sleep(_UNDISTURBED_SECONDS)
+    await asyncio.to_thread(load_runtime)
 
 
 def _slow_imports(store: Store) -> tuple[ModuleType, TypeSystem]:

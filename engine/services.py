@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExecError
-from engine.execution import container_mounts_key
+from engine.command import Exec, container_mounts_key, inputs_of
 from engine.executor.output import Output
 from engine.forwarding import into_container, out_of_container
 from engine.lazy import Lazy, ended
@@ -21,8 +21,9 @@ from engine.model import (
     PortForward,
     Service,
     Tunnel,
+    service_ports,
 )
-from engine.preparation import Exec, Prepared, inputs_of, prepared
+from engine.preparation import Prepared, prepared
 from engine.store import digest
 
 if TYPE_CHECKING:
@@ -287,22 +288,6 @@ class Services:
                 frontend = port.backend if tunnel.native else None
                 forwards.append(replace(port, frontend=frontend))
         return forwards
-
-
-def service_ports(service: Service) -> list[PortForward]:
-    """The ports under which a service is reached."""
-    match service:
-        case ContainerService():
-            return [
-                PortForward(backend=p.port, protocol=p.protocol) for p in service.container.ports
-            ]
-        case HostService():
-            return [
-                PortForward(backend=p.frontend or p.backend, protocol=p.protocol)
-                for p in service.ports
-            ]
-        case Tunnel():
-            return service_ports(service.service)
 
 
 def _exited(service: ContainerService, code: int, output: Output) -> ExecError:

@@ -9,28 +9,30 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import api, certificates
 from engine.calls import Calls
 from engine.errors import EngineError
-from engine.executor.crun import Crun
-from engine.executor.filters import Filters
-from engine.executor.output import Output
 from engine.executor.scrubber import masked
 from engine.files import check_directory, check_file, directory_key, file_key
 from engine.images import Images
-from engine.interactive import Terminals
 from engine.lazy import ended
 from engine.model import Container, MountedSecret, Secret
-from engine.network import Network
-from engine.preparation import Prepared
-from engine.services import Services
+from engine.runtime import Executor, Runtime
 from engine.settings import Settings
-from engine.snapshot import Snapshot, Snapshots
+from engine.snapshot import Snapshot
 from engine.store import Store
 from engine.terminal import ClientTerminal
 from engine.typesystem import TypeSystem
+
+if TYPE_CHECKING:
+    from engine.executor.output import Output
+    from engine.interactive import Terminals
+    from engine.preparation import Prepared
+    from engine.services import Services
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -39,6 +41,12 @@ def default_platform() -> str:
     """The platform of containers that name none: this machine's."""
     machine = os.uname().machine
     return f"linux/{_ARCHITECTURES.get(machine, machine)}"
+
+
+def load_runtime() -> None:
+    """Import what runs commands, which a session that only recalls results can do without."""
+    from engine import interactive, running, services  # noqa: F401 - for those who import later
+    from engine.executor import crun, filters  # noqa: F401
 
 
 class Session:
@@ -51,28 +59,48 @@ class Session:
         run_folder: Path,
         types: TypeSystem,
         client: ClientTerminal,
+        runtime: Runtime = Runtime(),  # noqa: B008 - it has no state
     ) -> None:
         self.settings = settings
         self.store = store
-        self.snapshots = Snapshots(self.store, run_folder / "mounts")
         self.passed_on, self.certificates = certificates.passed_on(os.environ)
-        self.network = Network(self.passed_on.values())
-        self.services = Services(self)
+        self._runtime = runtime
+        self.snapshots = runtime.snapshots(store, run_folder)
+        self.network = runtime.network(self.passed_on.values())
         self.images = Images(self)
         self.calls = Calls(self, types, api.load)
         self.platform = default_platform()
-        self._crun = Crun(run_folder, Filters(run_folder, store.path))
-        self.terminals = Terminals(self, client, run_folder)
+        self._run_folder = run_folder
+        self._client = client
         self._folder = run_folder / "files"
         self._folder.mkdir()
         self._numbers = itertools.count()
         self._plaintexts: dict[str, str] = {}
         self._warming = asyncio.create_task(self.network.warm(2))
 
+    @cached_property
+    def services(self) -> Services:
+        """The services of this session."""
+        from engine.services import Services
+
+        return Services(self)
+
+    @cached_property
+    def terminals(self) -> Terminals:
+        """The terminals that this session opens for its user."""
+        from engine.interactive import Terminals
+
+        return Terminals(self, self._client, self._run_folder)
+
+    @cached_property
+    def _executor(self) -> Executor:
+        return self._runtime.executor(self.store, self._run_folder)
+
     async def close(self) -> None:
         """Stop what runs."""
         await ended(self._warming)
-        await self.services.close()
+        if "services" in self.__dict__:
+            await self.services.close()
         await self.network.close()
 
     def folder(self, prefix: str) -> Path:
@@ -83,16 +111,18 @@ class Session:
 
     async def execute(self, ready: Prepared, output: Output) -> int:
         """Run a prepared container to its end and return the exit code."""
-        return await self._crun.run(
+        return await self._executor.run(
             ready.meta, ready.rootfs.merged, ready.namespace, output, stdin=ready.stdin
         )
 
     def kill(self, ready: Prepared) -> None:
         """End a container that runs, at once."""
-        self._crun.kill(ready.namespace)
+        self._executor.kill(ready.namespace)
 
     def output(self, container: Container, *, limit: int | None = None) -> Output:
         """What takes a container's output; with a limit (bytes) only the end of it is kept."""
+        from engine.executor.output import Output
+
         secrets = self.secret_values(container)
         return Output(secrets, lambda: self.store.folder("output"), limit=limit)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from engine import files
 from engine.api.arguments import expanded, owner_ids
 from engine.calls import field
+from engine.command import Exec
 from engine.errors import EngineError
 from engine.execution import with_exec as run_exec
 from engine.lazy import Lazy
@@ -20,7 +21,6 @@ from engine.model import (
     MountedDirectory,
     MountedFile,
 )
-from engine.preparation import Exec
 from engine.selection import Selection
 from engine.snapshot import EMPTY, Snapshot
 from engine.tree import Attributes

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 from engine.api.container_facts import as_service
 from engine.calls import field
 from engine.errors import EngineError
-from engine.model import Container, ContainerService, Port, PortForward, Service, Tunnel
-from engine.services import service_ports
+from engine.model import (
+    Container,
+    ContainerService,
+    Port,
+    PortForward,
+    Service,
+    Tunnel,
+    service_ports,
+)
 
 if TYPE_CHECKING:
     from engine.session import Session

@@ -16,6 +16,7 @@ from engine.dockerfile.mounts import Mount, parse_mount
 from engine.dockerfile.secrets import with_secret, with_socket
 from engine.dockerfile.sources import Sources
 from engine.dockerfile.state import SHELL, State, command_of
+from engine.command import Exec
 from engine.execution import with_exec
 from engine.lazy import Lazy, together
 from engine.model import (
@@ -27,7 +28,6 @@ from engine.model import (
     MountedFile,
     MountedTemp,
 )
-from engine.preparation import Exec
 from engine.snapshot import EMPTY, Snapshot
 
 _PIPES = "/dev/pipes"
