@@ -224,11 +224,8 @@ class Repository:
                 return answer
             with answer:
                 url = urllib.parse.urljoin(request.url, location)
-            moved = replace(request, url=url)
-            # Not to whom the registry sends us: a storage refuses it, a stranger keeps it.
-            same = moved.origin == request.origin
-            answer = self._authorized(moved) if same else self._send(moved)
-            request = moved
+            request = replace(request, url=url)
+            answer = self._authorized(request)
         self._check(answer)
         return answer
 
@@ -244,6 +241,8 @@ class Repository:
         return f"{self._base}/v2/{self.name}/{path}"
 
     def _authorized(self, request: Request) -> Answer:
+        # Not for others to whom the registry sends us: a storage refuses a login, a stranger
+        # keeps it.
         answer = self._send(self._signed(request))
         challenge = challenge_of(answer) if answer.status == 401 else None
         if challenge is None or not request.url.startswith(self._base + "/"):

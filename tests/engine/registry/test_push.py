@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.oci.image import History, ImageConfig
+from engine.oci.layer import pack
+from engine.oci.layout import Image, LayerFile, write_archive
 from tests.engine.registry import images
 from tests.engine.registry.images import failure, printed
 
@@ -81,7 +84,31 @@ def test_layers_of_a_pulled_image_stay_what_they_are(
     (above,) = printed(body, engine_bin, env)
     old, new = images.manifest(below)["layers"], images.manifest(above)["layers"]
     assert len(new) == len(old) + 1 and new[: len(old)] == old
-    assert len(images.config(above)["history"]) == len(new)
+
+
+def test_the_history_of_an_image_below_is_kept(
+    engine_bin: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    steps = (
+        History(created="2024-01-02T03:04:05Z", created_by="COPY . /"),
+        History(created="2024-01-02T03:04:05Z", created_by="CMD x", empty_layer=True),
+    )
+    (tmp_path / "upper").mkdir()
+    (tmp_path / "upper" / "f").write_text(env["NONCE"])
+    with (tmp_path / "blob").open("wb") as blob, (tmp_path / "below.tar").open("wb") as archive:
+        layer = LayerFile(layer=pack(tmp_path / "upper", blob), path=tmp_path / "blob")
+        blob.flush()
+        config = ImageConfig(created="2024-01-02T03:04:05Z", author="me", history=steps)
+        write_archive(archive, [Image(config=config, layers=(layer,))])
+    body = f"""
+below = dag.container().import_(dag.host().directory("{tmp_path}").file("below.tar"))
+print(await below.with_new_file("/g", "x").publish(R + "/a/b:v1"))
+"""
+    (reference,) = printed(body, engine_bin, env)
+    made = images.config(reference)
+    assert (made["created"], made["author"]) == ("2024-01-02T03:04:05Z", "me")
+    assert [step["created_by"] for step in made["history"]] == ["COPY . /", "CMD x", "brewline"]
+    assert [step.get("empty_layer", False) for step in made["history"]] == [False, True, False]
 
 
 @pytest.mark.parametrize(
