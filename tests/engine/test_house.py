@@ -17,7 +17,7 @@ VALUES = (
 ).split()
 STORE_AND_RUNTIME = (
     "store reboot usage pruning tidying upkeep liveness root selection explanation snapshot tree "
-    "placement users network runtime terminal certificates executor"
+    "placement users network client runtime terminal certificates executor"
 ).split()
 API = "calls query api api_table".split()
 SERVER = "http server session serve start __main__".split()
