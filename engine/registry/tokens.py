@@ -8,9 +8,10 @@ import urllib.parse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from engine.registry.connection import basic
 from engine.registry.credentials import Login
 from engine.registry.errors import Busy, Denied, RegistryError
-from engine.registry.transport import Answer, Request, Transport, basic
+from engine.registry.transport import Answer, Request, Transport
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 _CLIENT = "brewline"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import io
-import socket
 import ssl
 import threading
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from engine.registry import trust
+from engine.registry.connection import Connection, reason
 from engine.registry.errors import Broken, Interrupted, RegistryError, Silent, Unreachable
-from engine.registry.places import is_loopback
 from engine.stop import Stop
 
 _BLOCK = 256 << 10
@@ -63,7 +60,7 @@ class Answer:
     """A registry's answer; its connection is given back at the end of the `with`."""
 
     def __init__(
-        self, transport: Transport, connection: _Connection, answer: http.client.HTTPResponse
+        self, transport: Transport, connection: Connection, answer: http.client.HTTPResponse
     ) -> None:
         self.status = answer.status
         self.headers = answer.headers
@@ -116,7 +113,7 @@ class Answer:
             limit = self._transport.limits.silence
             raise Silent(f"{host} sent nothing for {limit:.0f} s") from None
         except (OSError, http.client.HTTPException) as error:
-            raise Broken(f"{host} broke off: {_reason(error)}") from None
+            raise Broken(f"{host} broke off: {reason(error)}") from None
         if self._left is not None:
             self._left -= len(block)
         return block
@@ -131,38 +128,13 @@ class Answer:
         return bytes(whole)
 
 
-class _Connection:
-    """A connection to one origin, by way of the machine's proxy if it has one."""
-
-    def __init__(self, origin: tuple[str, str], context: ssl.SSLContext | None, limit: float):
-        self.origin = origin
-        self.scheme, self.host = origin
-        proxy = _proxy(origin)
-        self._tunnel = proxy is not None and self.scheme == "https"
-        # A proxy of plain HTTP is asked by whole addresses.
-        self.prefix = f"http://{self.host}" if proxy is not None and not self._tunnel else ""
-        at = proxy.netloc.rpartition("@")[2] if proxy is not None else self.host
-        self.headers = _proxy_authorization(proxy)
-        if self.scheme == "https":
-            self.http: http.client.HTTPConnection = http.client.HTTPSConnection(
-                at, timeout=limit, context=context
-            )
-        else:
-            self.http = http.client.HTTPConnection(at, timeout=limit)
-        if self._tunnel:
-            self.http.set_tunnel(self.host, headers=self.headers)
-            self.headers = {}
-        self.socket: socket.socket | None = None  # `http` forgets its own when the answer says so
-        self.spoilt = False
-
-
 class Transport:
     """Connections to registries for one pull or push; those that are idle are used again."""
 
     def __init__(self, stop: Stop, limits: Limits | None = None) -> None:
         self.stop = stop
         self.limits = limits or Limits()
-        self._idle: list[_Connection] = []
+        self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._unverified: set[str] = set()
 
@@ -207,13 +179,13 @@ class Transport:
             ) from None
         except (OSError, http.client.HTTPException) as error:
             self._close(connection)
-            raise Broken(f"{connection.host} broke off: {_reason(error)}") from None
+            raise Broken(f"{connection.host} broke off: {reason(error)}") from None
         except BaseException:
             self._close(connection)
             raise
         return Answer(self, connection, answer)
 
-    def _exchange(self, connection: _Connection, request: Request) -> http.client.HTTPResponse:
+    def _exchange(self, connection: Connection, request: Request) -> http.client.HTTPResponse:
         parts = urllib.parse.urlsplit(request.url)
         path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         wire = connection.http
@@ -239,7 +211,7 @@ class Transport:
                 self.stop.check()
                 wire.send(block)
 
-    def _take(self, origin: tuple[str, str]) -> _Connection:
+    def _take(self, origin: tuple[str, str]) -> Connection:
         with self._lock:
             for connection in self._idle:
                 if connection.origin == origin:
@@ -248,14 +220,14 @@ class Transport:
         try:
             return self._connect(origin)
         except ssl.SSLError as error:
-            raise RegistryError(f"{origin[1]} does not speak TLS: {_reason(error)}") from None
+            raise RegistryError(f"{origin[1]} does not speak TLS: {reason(error)}") from None
 
-    def _connect(self, origin: tuple[str, str]) -> _Connection:
+    def _connect(self, origin: tuple[str, str]) -> Connection:
         scheme, host = origin
         context = None
         if scheme == "https":
             context = trust.context(host, verify=host not in self._unverified)
-        connection = _Connection(origin, context, self.limits.connect)
+        connection = Connection(origin, context, self.limits.connect)
         try:
             connection.http.connect()
         except ssl.SSLCertVerificationError as error:
@@ -268,12 +240,12 @@ class Transport:
         except TimeoutError:
             raise Unreachable(f"{host}: no connection in {self.limits.connect:.0f} s") from None
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            raise Unreachable(f"{host}: {_reason(error)}") from None
+            raise Unreachable(f"{host}: {reason(error)}") from None
         connection.socket = connection.http.sock
         self.stop.watch(connection.http.sock)
         return connection
 
-    def give_back(self, connection: _Connection, *, usable: bool) -> None:
+    def give_back(self, connection: Connection, *, usable: bool) -> None:
         """The answer on this connection was read."""
         if not usable or connection.spoilt:
             self._close(connection)
@@ -281,37 +253,7 @@ class Transport:
         with self._lock:
             self._idle.append(connection)
 
-    def _close(self, connection: _Connection) -> None:
+    def _close(self, connection: Connection) -> None:
         if connection.socket is not None:
             self.stop.forget(connection.socket)
         connection.http.close()
-
-
-def _proxy(origin: tuple[str, str]) -> urllib.parse.SplitResult | None:
-    scheme, host = origin
-    found = urllib.request.getproxies().get(scheme)
-    # What is on this machine is not behind its proxy, as Go's programs have it.
-    here = is_loopback(host) or host.startswith("127.")
-    if not found or here or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.parse.urlsplit(found if "://" in found else f"http://{found}")
-
-
-def _proxy_authorization(proxy: urllib.parse.SplitResult | None) -> dict[str, str]:
-    if proxy is None or proxy.username is None:
-        return {}
-    name, word = (urllib.parse.unquote(part or "") for part in (proxy.username, proxy.password))
-    return {"Proxy-Authorization": basic(name, word)}
-
-
-def basic(username: str, password: str) -> str:
-    """The header's value for a user and a password."""
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).replace("_", " ").lower()
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
