@@ -12,7 +12,6 @@ from engine.document import Fragment, Selection, Selections, parse
 from engine.errors import EngineError
 from engine.lazy import together
 from engine.typesystem import ObjectType, is_list, named
-from engine.usage import lack_of_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,8 @@ async def _formatted(calls: Calls, error: BaseException, path: list[str]) -> dic
     extensions = error.extensions() if isinstance(error, EngineError) else {}
     message = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        from engine.usage import lack_of_room
+
         why = await asyncio.to_thread(lack_of_room, calls.settings)
         message = f"no space left on device: {why}"
     return {"message": message, "locations": [], "path": path, "extensions": extensions}

@@ -27,6 +27,7 @@ def load() -> None:
         changes,
         env_file,
         git,
+        healthcheck,
         image,
         json_value,
         search,

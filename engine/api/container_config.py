@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.api.arguments import expanded
 from engine.calls import field
-from engine.dockerfile.durations import parse_duration
-from engine.model import Container, Healthcheck, Port, Secret
+from engine.model import Container, Port, Secret
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -186,37 +185,6 @@ async def without_exposed_port(
 
 def _other_ports(parent: Container, port: int, protocol: str) -> tuple[Port, ...]:
     return tuple(p for p in parent.ports if (p.port, p.protocol) != (port, protocol))
-
-
-@field("Container", "withDockerHealthcheck")
-async def with_docker_healthcheck(
-    session: Session,
-    parent: Container,
-    args: Sequence[str],
-    shell: bool | None = None,
-    interval: str | None = None,
-    timeout: str | None = None,
-    start_period: str | None = None,
-    start_interval: str | None = None,
-    retries: int | None = None,
-) -> Container:
-    """The container with a health check in its image's configuration."""
-    check = Healthcheck(
-        args=tuple(args),
-        shell=bool(shell),
-        interval=parse_duration(interval or "0s"),
-        timeout=parse_duration(timeout or "0s"),
-        start_period=parse_duration(start_period or "0s"),
-        start_interval=parse_duration(start_interval or "0s"),
-        retries=retries or 0,
-    )
-    return replace(parent, healthcheck=check)
-
-
-@field("Container", "withoutDockerHealthcheck")
-async def without_docker_healthcheck(session: Session, parent: Container) -> Container:
-    """The container without a health check."""
-    return replace(parent, healthcheck=None)
 
 
 @field("Container", "withRegistryAuth")
