@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine import git
 from engine.api.git import at_address
 from engine.api.git import repository as repository_at
 from engine.api.query import secret as secret_of
 from engine.calls import field
 from engine.download import Source, downloaded, named
 from engine.errors import EngineError
-from engine.git import Checkout, Ref, Repository
+from engine.git.fetching import Checkout, tree
+from engine.git.refs import Ref, Repository
 from engine.hostfiles import host_directory, host_file
 from engine.model import (
     Container,
@@ -95,7 +95,7 @@ async def directory(
     """A folder of the client's machine, or of a repository, as URL#REF:FOLDER."""
     if _GIT.match(held.value):
         ref, folder = await at_address(session, held.value)
-        return replace(git.tree(session, ref, Checkout()), path=clean(folder))
+        return replace(tree(session, ref, Checkout()), path=clean(folder))
     selection = Selection(tuple(include), tuple(exclude), gitignore)
     return host_directory(session, session.host_path(_local(held)), selection)
 
@@ -107,7 +107,7 @@ async def file(session: Session, held: Address) -> File:
         ref, path = await at_address(session, held.value)
         if not path:
             raise EngineError("no file path specified within git repository")
-        return File(git.tree(session, ref, Checkout()).snapshot, clean(path))
+        return File(tree(session, ref, Checkout()).snapshot, clean(path))
     return host_file(session, session.host_path(_local(held)))
 
 

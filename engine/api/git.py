@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine import git
 from engine.calls import field
 from engine.errors import EngineError
-from engine.git import Checkout, Ref, Remote, Repository
+from engine.git import fetching, refs
+from engine.git.fetching import Checkout
+from engine.git.refs import Ref, Remote, Repository
 from engine.model import Directory, Secret, Socket
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def repository(
         known_hosts=ssh_known_hosts,
         agent=ssh_auth_socket,
     )
-    return await git.looked_at(session, remote, keep_git_dir=keep_git_dir is not False)
+    return await fetching.looked_at(session, remote, keep_git_dir=keep_git_dir is not False)
 
 
 @field("GitRepository", "url")
@@ -63,31 +64,31 @@ async def url(session: Session, held: Repository) -> str:
 @field("GitRepository", "head")
 async def head(session: Session, held: Repository) -> Ref:
     """What the repository's HEAD points to."""
-    return git.find(held, "HEAD")
+    return refs.find(held, "HEAD")
 
 
 @field("GitRepository", "ref")
 async def ref(session: Session, held: Repository, name: str) -> Ref:
     """A branch, a tag, a commit or any other ref, by its short or full name."""
-    return git.find(held, name)
+    return refs.find(held, name)
 
 
 @field("GitRepository", "branch")
 async def branch(session: Session, held: Repository, name: str) -> Ref:
     """A branch."""
-    return git.find(held, f"refs/heads/{name.removeprefix('refs/heads/')}")
+    return refs.find(held, f"refs/heads/{name.removeprefix('refs/heads/')}")
 
 
 @field("GitRepository", "tag")
 async def tag(session: Session, held: Repository, name: str) -> Ref:
     """A tag; of an annotated one the commit that it stands for."""
-    return git.find(held, f"refs/tags/{name.removeprefix('refs/tags/')}")
+    return refs.find(held, f"refs/tags/{name.removeprefix('refs/tags/')}")
 
 
 @field("GitRepository", "commit")
 async def commit(session: Session, held: Repository, id: str) -> Ref:  # noqa: A002 - the API's name
     """A commit by its whole name."""
-    if not git.is_commit(id):
+    if not refs.is_commit(id):
         raise EngineError(f'invalid commit SHA: "{id}"')
     return Ref(held, id)
 
@@ -95,7 +96,7 @@ async def commit(session: Session, held: Repository, id: str) -> Ref:  # noqa: A
 @field("GitRepository", "latestVersion")
 async def latest_version(session: Session, held: Repository) -> Ref:
     """The tag of the highest version, in the form v1.2.3."""
-    return git.latest_version(held)
+    return refs.latest_version(held)
 
 
 @field("GitRepository", "tags")
@@ -103,7 +104,7 @@ async def tags(
     session: Session, held: Repository, patterns: Sequence[str] | None = None
 ) -> list[str]:
     """The names of the tags, or of those that match a pattern."""
-    return git.names(held, "refs/tags/", patterns or ())
+    return refs.names(held, "refs/tags/", patterns or ())
 
 
 @field("GitRepository", "branches")
@@ -111,7 +112,7 @@ async def branches(
     session: Session, held: Repository, patterns: Sequence[str] | None = None
 ) -> list[str]:
     """The names of the branches, or of those that match a pattern."""
-    return git.names(held, "refs/heads/", patterns or ())
+    return refs.names(held, "refs/heads/", patterns or ())
 
 
 @field("GitRef", "commit")
@@ -136,13 +137,13 @@ async def tree(
 ) -> Directory:
     """The files of the commit, submodules included."""
     keep = held.repository.keep_git_dir and not discard_git_dir
-    return git.tree(session, held, Checkout(git_dir=keep, depth=depth, tags=include_tags))
+    return fetching.tree(session, held, Checkout(git_dir=keep, depth=depth, tags=include_tags))
 
 
 @field("GitRef", "commonAncestor")
 async def common_ancestor(session: Session, held: Ref, other: Ref) -> Ref:
     """The best common ancestor of two commits."""
-    return await git.common_ancestor(session, held, other)
+    return await fetching.common_ancestor(session, held, other)
 
 
 async def at_address(session: Session, text: str) -> tuple[Ref, str]:
@@ -150,4 +151,4 @@ async def at_address(session: Session, text: str) -> tuple[Ref, str]:
     place, _, fragment = text.partition("#")
     name, _, folder = fragment.partition(":")
     made: Repository = await repository(session, None, place)
-    return git.find(made, name or "HEAD"), folder
+    return refs.find(made, name or "HEAD"), folder

@@ -1,0 +1,1 @@
+"""Git repositories on servers: their refs, and the files of their commits."""
