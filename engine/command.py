@@ -90,9 +90,12 @@ async def container_mounts_key(
             case MountedDirectory():
                 snapshot = inputs.mounts[mount.target]
                 what = [await session.directory_key(snapshot, mount.source.path), mount.read_only]
+                # The container goes on with the result's snapshot, in which it must be there.
+                what += [] if mount.read_only else [mount.source.path]
             case MountedFile():
                 what = [await session.file_key(inputs.mounts[mount.target], mount.source.path)]
                 what += ["read only"] if mount.read_only else []
+                what.append(mount.source.path)
             case MountedCache():
                 what = [mount.volume.key, mount.sharing, mount.owner]
                 what += ["read only"] if mount.read_only else []

@@ -114,7 +114,7 @@ def _kept_output(session: Session, output: Output) -> dict[str, str | list[objec
 
 def _kept(session: Session, below: Snapshot, active: Active, key: str) -> Snapshot:
     session.snapshots.unmount(active, lazily=True)
-    if not any(os.scandir(active.upper)):
+    if not os.listdir(active.upper):
         return below
     folder = session.store.folder("kept")
     upper = folder / "fs"

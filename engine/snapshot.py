@@ -225,7 +225,7 @@ def _lower(snapshot: Snapshot) -> str:
 
 
 def _unchanged(upper: Path, below: Path) -> bool:
-    if any(os.scandir(upper)):
+    if os.listdir(upper):
         return False
     new, old = upper.stat(), below.stat()
     return (new.st_mode, new.st_uid, new.st_gid) == (old.st_mode, old.st_uid, old.st_gid)
