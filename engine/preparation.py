@@ -223,7 +223,8 @@ def _mounts(
                 place = folder / f"secret-{number}"
                 place.touch(mode=0o600)
                 place.write_bytes(session.plaintext(mount.secret).encode())
-                os.chown(place, *_owner(root, mount.owner))
+                if mount.owner:
+                    os.chown(place, *_owner(root, mount.owner))
                 place.chmod(mount.mode)
                 yield Mount(target=mount.target, source=str(place))
             case MountedSocket():
@@ -232,7 +233,7 @@ def _mounts(
 
 def _owner(root: Root, owner: str) -> tuple[int, int]:
     try:
-        return find_owner(root, owner) if owner else (0, 0)
+        return find_owner(root, owner)
     except UnknownUser as error:
         raise EngineError(f"failed to resolve ownership for {owner}: {error}") from None
 
