@@ -14,7 +14,7 @@ from engine.errors import EngineError, ExecError
 from engine.command import Exec, container_mounts_key, inputs_of
 from engine.executor.output import Output
 from engine.forwarding import into_container, out_of_container
-from engine.lazy import Lazy, ended
+from engine.lazy import Lazy, ended, together
 from engine.model import (
     ContainerService,
     HostService,
@@ -25,6 +25,7 @@ from engine.model import (
 )
 from engine.preparation import Prepared, prepared
 from engine.store import digest
+from engine.watch import TimeOver, watched
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -111,19 +112,13 @@ class Services:
     ) -> AsyncIterator[list[tuple[str, str]]]:
         """The services of a container, running; gives address and name of all it may reach."""
         async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.TaskGroup() as starting:
-                    tasks = [
-                        (alias, starting.create_task(self._held(alias, service)))
-                        for alias, service in bindings
-                    ]
-            except BaseExceptionGroup as group:
-                raise group.exceptions[0] from None
-            aliases = []
-            for alias, task in tasks:
-                running = task.result()
+
+            async def hold(alias: str, service: Service) -> tuple[str, str]:
+                running = await self._held(alias, service)
                 stack.callback(self._leave, running)
-                aliases.append((running.up.address, alias))
+                return running.up.address, alias
+
+            aliases = await together(*(hold(alias, service) for alias, service in bindings))
             yield [*aliases, *self.hosts()]
 
     @asynccontextmanager
@@ -142,16 +137,22 @@ class Services:
             name = await self.hostname(service)
             raise error.within(f"start {name} (aliased as {alias})") from None
         running.clients += 1
-        if running.leaving is not None:
-            running.leaving.cancel()
-            running.leaving = None
         return running
 
     def _leave(self, running: Running) -> None:
         running.clients -= 1
-        if not running.clients and not running.kept:
-            loop = asyncio.get_running_loop()
-            running.leaving = loop.call_later(DETACH_SECONDS, running.work.cancel)
+        self._end_if_unused(running)
+
+    def _end_if_unused(self, running: Running) -> None:
+        """End a service in a while, unless somebody uses it by then."""
+
+        def end() -> None:
+            if not running.clients and not running.kept:
+                running.work.cancel()
+
+        if running.leaving is not None:
+            running.leaving.cancel()
+        running.leaving = asyncio.get_running_loop().call_later(DETACH_SECONDS, end)
 
     async def start(self, service: Service) -> Running:
         """Start a service and keep it until `stop` or the session's end. Raises ExecError."""
@@ -174,7 +175,7 @@ class Services:
     async def _up(self, service: Service) -> Running:
         key = await self.key(service)
         running = self._running.get(key)
-        if running is not None and not running.work.done():
+        if running is not None and not running.work.done() and not running.work.cancelling():
             return running
         starting = self._starting.get(key)
         if starting is None:
@@ -188,6 +189,9 @@ class Services:
             self._starting.pop(key, None)
 
     async def _start(self, service: Service, key: str) -> Running:
+        ending = self._running.get(key)
+        if ending is not None:
+            await asyncio.wait([ending.work])
         name = await self.hostname(service)
         up: asyncio.Future[Up] = asyncio.get_running_loop().create_future()
         match service:
@@ -210,6 +214,7 @@ class Services:
         running = Running(up.result(), work)
         self._running[key] = running
         work.add_done_callback(lambda _: self._gone(key, running))
+        self._end_if_unused(running)  # who asked for it may have gone away
         return running
 
     def _gone(self, key: str, running: Running) -> None:
@@ -230,7 +235,12 @@ class Services:
                 run = asyncio.create_task(session.execute(ready, output))
                 try:
                     address = ready.namespace.address
-                    await self._wait_for_ports(service, address, run, output)
+                    try:
+                        async with watched(session, service.args):
+                            await self._wait_for_ports(service, address, run, output)
+                    except TimeOver as error:
+                        said = f"its ports do not answer: {error}"
+                        raise _failed(service, said, -1, output) from None
                     ports = tuple(p.port for p in container.ports)
                     up.set_result(Up(name, address, ports, ready))
                     await asyncio.shield(run)
@@ -292,10 +302,14 @@ class Services:
 
 def _exited(service: ContainerService, code: int, output: Output) -> ExecError:
     message = f"exit code: {code}" if code else "service exited before healthcheck"
+    return _failed(service, message, code or -1, output)
+
+
+def _failed(service: ContainerService, message: str, code: int, output: Output) -> ExecError:
     return ExecError(
         message,
         command=list(service.args),
-        exit_code=code or -1,
+        exit_code=code,
         stdout=output.stdout.tail(),
         stderr=output.stderr.tail(),
     )
