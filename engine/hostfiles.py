@@ -133,7 +133,7 @@ def _read(
             if last is not None and last.stamp == stamp:
                 contents = last.contents
             else:
-                contents = _copied(f"{path}/{entry.path}", f"{drafts}/{len(now)}")
+                contents = _copied(f"{path}/{entry.path}", f"{drafts}/{len(now)}", status)
         elif stat.S_ISLNK(status.st_mode):
             contents = os.readlink(path / entry.path)
         elif not entry.is_dir:
@@ -224,16 +224,12 @@ class _Import:
             os.utime(place, ns=(when, when))
 
     def _place(self, number: int, entry: Entry, place: str) -> None:
-        seen = self._now[entry.path]
         try:
             os.rename(f"{self._folder}/{number}", place)
         except FileNotFoundError:  # it was not read: its mode changed, or its layer is gone
-            if _copied(f"{self._path}/{entry.path}", place) != seen.contents:
+            found = _copied(f"{self._path}/{entry.path}", place, entry.status)
+            if found != self._now[entry.path].contents:
                 raise EngineError(f"{self._path}/{entry.path} changes while it is read") from None
-        os.chmod(place, stat.S_IMODE(seen.mode))
-        when = entry.status.st_mtime_ns
-        os.utime(place, ns=(when, when))
-        set_file_digest(place, seen.contents)
 
     def _linked(self, name: str, place: str) -> bool:
         for layer in reversed(self._last.layers):
@@ -258,17 +254,21 @@ def _with_parents(names: set[str]) -> set[str]:
     return found
 
 
-def _copied(source: str, place: str) -> str:
-    """Copy a file; the SHA-256 of what was copied."""
+def _copied(source: str, place: str, status: os.stat_result) -> str:
+    """Copy a file with mode and time; the SHA-256 of what was copied, which is kept beside it."""
     found = hashlib.sha256()
     reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        writing = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        writing = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             while data := os.read(reading, _BLOCK):
                 found.update(data)
-                while data := data[os.write(writing, data) :]:
-                    pass
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(writing, rest) :]
+            os.fchmod(writing, stat.S_IMODE(status.st_mode))
+            os.utime(writing, ns=(status.st_mtime_ns, status.st_mtime_ns))
+            set_file_digest(writing, found.hexdigest())
         finally:
             os.close(writing)
     finally:

@@ -40,6 +40,17 @@ if TYPE_CHECKING:
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+class Held(ExitStack):
+    """What a prepared container holds, and whether it has been let go."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Let it go; more than once is fine."""
+        self.closed = True
+        super().close()
+
+
 @dataclass(slots=True)
 class Prepared:
     """A container ready to run: mounted, with its folders made."""
@@ -52,6 +63,8 @@ class Prepared:
     stubs: list[str] = field(default_factory=list)
     redirects: list[tuple[str, str, str]] = field(default_factory=list)
     stdin: bytes | None = None
+    held: Held = field(default_factory=Held)
+    """What is mounted; a thread that has the container to itself may close it."""
 
 
 @asynccontextmanager
@@ -69,8 +82,8 @@ async def prepared(
         namespace = await session.network.acquire(alone=not command.network)
         reusable = not command.privileged
         stack.push_async_callback(session.network.release, namespace, reusable=reusable)
-        held = ExitStack()
-        stack.push_async_callback(asyncio.to_thread, held.close)
+        held = Held()
+        stack.push_async_callback(_let_go, held)
         names = hosts if hostname == "" else [*hosts, (namespace.address, hostname)]
         # Not left while its thread is at work: what it mounts must be there to be unmounted.
         yield await finished(
@@ -78,6 +91,11 @@ async def prepared(
                 _prepare, session, container, inputs, command, namespace, names, hostname, held
             )
         )
+
+
+async def _let_go(held: Held) -> None:
+    if not held.closed:  # as it is where a result was kept
+        await asyncio.to_thread(held.close)
 
 
 def _prepare(
@@ -88,7 +106,7 @@ def _prepare(
     namespace: Namespace,
     hosts: Sequence[tuple[str, str]],
     hostname: str,
-    held: ExitStack,
+    held: Held,
 ) -> Prepared:
     active = held.enter_context(session.snapshots.active(inputs.rootfs))
     folder = session.folder("exec")
@@ -107,7 +125,7 @@ def _prepare(
             privileged=command.privileged,
             init=command.init,
         )
-        ready = Prepared(meta, active, namespace, inputs)
+        ready = Prepared(meta, active, namespace, inputs, held=held)
         mounts = list(_mounts(session, container, ready, root, folder, held))
         mounts += _network_files(session, folder, namespace, hosts, meta.hostname)
         for mount in mounts:

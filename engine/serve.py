@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.typesystem import TypeSystem
 
 
-_UNDISTURBED_SECONDS = 0.1
+_UNDISTURBED_SECONDS = 0.03
 
 
 def serve(settings: Settings, store: Store, listener: socket.socket, token: str) -> None:

@@ -39,9 +39,9 @@ def file_digest(path: str | Path) -> str:
     return found
 
 
-def set_file_digest(path: str, found: str) -> None:
-    """Keep a digest that is known from elsewhere."""
-    os.setxattr(path, _DIGEST_XATTR, f"{os.stat(path).st_ino}:{found}".encode())
+def set_file_digest(fd: int, found: str) -> None:
+    """Keep the digest of an open file that is known from elsewhere."""
+    os.setxattr(fd, _DIGEST_XATTR, f"{os.fstat(fd).st_ino}:{found}".encode())
 
 
 def describe(path: str, mode: int, owner: tuple[int, int], contents: str, device: int = 0) -> bytes:
