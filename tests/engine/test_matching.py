@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import EngineError
 from engine.matching import Pattern, Submatch
@@ -66,3 +70,46 @@ def test_binary_files_have_no_matches() -> None:
 def test_a_pattern_that_is_malformed_or_of_another_dialect_is_refused(text: str) -> None:
     with pytest.raises(EngineError, match="regex"):
         Pattern(text=text).compiled()
+
+
+TEXTS = st.text(st.sampled_from("ab\n\ré"), max_size=12)
+REGEXES = st.lists(
+    st.sampled_from(["a", "b", "é", ".", "^", "$", "\\n", "\\s", "[^a]", "a?", "b*", "(a|é)"]),
+    min_size=1,
+    max_size=4,
+).map("".join)
+
+
+def located(pattern: Pattern, data: bytes) -> list[str]:
+    """The text of each match, after a look whether all is where it is said to be."""
+    found, end = [], 0
+    for match in pattern.matches(data):
+        whole = match.lines.encode()
+        assert match.offset >= end, "a line is in two results"
+        end = match.offset + len(whole)
+        assert data[match.offset : end] == whole
+        assert match.offset == 0 or data[match.offset - 1 : match.offset] == b"\n"
+        assert end == len(data) or whole.endswith(b"\n")
+        assert match.line == 1 + data.count(b"\n", 0, match.offset)
+        assert match.submatches
+        for sub in match.submatches:
+            assert whole[sub.start : sub.end].decode() == sub.text
+            found.append(sub.text)
+    return found
+
+
+@settings(max_examples=500, deadline=None)
+@given(REGEXES, TEXTS)
+def test_matches_across_lines_are_those_of_the_whole_text(regex: str, text: str) -> None:
+    expected = [match[0] for match in re.finditer(regex, text, re.MULTILINE)]
+    assert located(Pattern(text=regex, multiline=True), text.encode()) == expected
+
+
+@settings(max_examples=500, deadline=None)
+@given(REGEXES, TEXTS)
+def test_matches_by_line_are_those_of_each_line(regex: str, text: str) -> None:
+    lines = text.split("\n") if text else []
+    if text.endswith("\n"):
+        lines.pop()
+    expected = [match[0] for line in lines for match in re.finditer(regex, line, re.MULTILINE)]
+    assert located(Pattern(text=regex), text.encode()) == expected

@@ -202,6 +202,7 @@ def test_odd_names_match_and_an_escaped_star_is_a_star() -> None:
         (["", "  "], "a", False),
         (["."], "a", False),
         (["a+b(c)"], "a+b(c)", True),
+        (["a[^x]b"], "a/b", True),
     ],
 )
 def test_a_dockerignore_list_names_paths(
@@ -264,3 +265,71 @@ def test_a_walk_finds_what_asking_for_each_path_finds(
     tree = ("a", "b/a", "b/b/a", "b/c", "c/a/b", "..a")
     files = [path for path in filtered(tree, include, exclude) if not path.endswith("/")]
     assert files == [path for path in sorted(tree) if rules.keeps(path)]
+
+
+# What patterns mean, by names and without regular expressions.
+
+LETTERS = st.sampled_from("ab.+")
+# No `[^a]`: as moby has it, that takes a slash too.
+SETS = st.sampled_from(["[ab]", "[a-b]", "[.+]", "[\\.]"])
+NAMED_BY = {"[ab]": "ab", "[a-b]": "ab", "[.+]": ".+", "[\\.]": "."}
+PARTS = st.lists(
+    LETTERS | SETS | st.sampled_from(["?", "\\+"]) | st.just("*"), min_size=1, max_size=4
+).filter(lambda parts: ("*", "*") not in zip(parts, parts[1:]) and set(parts) != {"."})
+NAMES = st.text(LETTERS, min_size=1, max_size=3).filter(lambda name: set(name) != {"."})
+PATHS = st.lists(NAMES, min_size=1, max_size=4)
+SPELLED = st.lists(PARTS | st.just(["**"]), min_size=1, max_size=4)
+
+
+def name_matches(parts: list[str], name: str) -> bool:
+    """Whether the parts of a pattern between two slashes name `name`."""
+    if not parts:
+        return not name
+    first, rest = parts[0], parts[1:]
+    if first == "*":
+        return any(name_matches(rest, name[at:]) for at in range(len(name) + 1))
+    accepted = {"?": "ab.+", **NAMED_BY}.get(first, first[-1])
+    return name[:1] != "" and name[0] in accepted and name_matches(rest, name[1:])
+
+
+def path_matches(pattern: list[list[str]], names: list[str]) -> bool:
+    """Whether a pattern, given by what is between its slashes, names a path, given by its names."""
+    if not pattern or not names:
+        return not pattern and not names
+    if pattern[0] == ["**"]:
+        rest = pattern[1:]
+        return not rest or any(path_matches(rest, names[at:]) for at in range(len(names)))
+    return name_matches(pattern[0], names[0]) and path_matches(pattern[1:], names[1:])
+
+
+def spelled(pattern: list[list[str]]) -> str:
+    return "/".join("".join(parts) for parts in pattern)
+
+
+@settings(max_examples=500, deadline=None)
+@given(SPELLED, PATHS)
+def test_a_pattern_names_what_its_parts_name(pattern: list[list[str]], names: list[str]) -> None:
+    assert Glob(spelled(pattern)).matches("/".join(names)) is path_matches(pattern, names)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), SPELLED), max_size=4), PATHS)
+def test_the_last_pattern_that_names_a_path_or_what_it_is_in_decides(
+    patterns: list[tuple[bool, list[list[str]]]], names: list[str]
+) -> None:
+    expected = False
+    for back, pattern in patterns:
+        if any(path_matches(pattern, names[:depth]) for depth in range(1, len(names) + 1)):
+            expected = not back
+    rules = PatternList("!" * back + spelled(pattern) for back, pattern in patterns)
+    assert rules.matches("/".join(names)) is expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(SPELLED, PATHS)
+def test_a_walk_never_skips_a_directory_that_holds_what_is_named(
+    pattern: list[list[str]], names: list[str]
+) -> None:
+    if path_matches(pattern, names):
+        glob = Glob(spelled(pattern))
+        assert all(glob.descends("/".join(names[:depth])) for depth in range(1, len(names)))
