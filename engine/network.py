@@ -36,6 +36,34 @@ _NAMESPACES = Path("/run/netns")
 _POOLED = 16
 
 
+_MAKE_HUB = f"""\
+ip netns add {_HUB}
+ip -n {_HUB} -batch - <<END
+link set lo up
+link add br0 type bridge
+addr add {_GATEWAY}/{_PREFIX} dev br0
+link set br0 up
+{{prohibited}}
+END
+nsenter --net={_NAMESPACES / _HUB} sh -e <<END
+echo 1 >/proc/sys/net/ipv4/ip_forward
+iptables -w -t nat -A POSTROUTING -o tap0 -j MASQUERADE
+END
+"""
+
+_MAKE_NAMESPACE = f"""\
+ip netns add c{{number}}
+ip -n c{{number}} -batch - <<END
+link add eth0 mtu {_MTU} type veth peer name v{{number}} mtu {_MTU} netns {_HUB}
+link set lo up
+addr add {{address}}/{_PREFIX} dev eth0
+link set eth0 up
+route add default via {_GATEWAY}
+END
+ip -n {_HUB} link set v{{number}} master br0 up
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Namespace:
     """A network namespace with an address on the bridge, or one with loopback alone."""
@@ -94,21 +122,11 @@ class Network:
         if (_NAMESPACES / _HUB).exists():  # of an attempt that failed or was cancelled
             await self.close()
             await run("ip", "netns", "delete", _HUB)
-        await run("ip", "netns", "add", _HUB)
-        commands = (
-            "link set lo up",
-            "link add br0 type bridge",
-            f"addr add {_GATEWAY}/{_PREFIX} dev br0",
-            "link set br0 up",
-            # What listens there is as little a container's as the machine's loopback.
-            *(f"route add prohibit {address}" for address in await self._own_addresses()),
-        )
-        await run("ip", "-n", _HUB, "-batch", "-", stdin="\n".join(commands).encode())
-        await asyncio.gather(self._start_slirp(), asyncio.to_thread(_forward))
-        await run(
-            *("nsenter", f"--net={_NAMESPACES / _HUB}", "iptables", "-w", "-t", "nat"),
-            *("-A", "POSTROUTING", "-o", "tap0", "-j", "MASQUERADE"),
-        )
+        # What listens there is as little a container's as the machine's loopback.
+        own = (f"route add prohibit {address}" for address in await self._own_addresses())
+        # One shell for all: each program that we start ourselves holds the engine up.
+        await _shell(_MAKE_HUB.format(prohibited="\n".join(own)))
+        await self._start_slirp()
 
     async def _own_addresses(self) -> set[str]:
         """The machine's addresses, without those of the proxies that containers are told of."""
@@ -140,24 +158,9 @@ class Network:
                 os.close(tell)
 
     async def _make(self, number: int) -> Namespace:
-        name = f"c{number}"
         address = f"10.87.{number // 250}.{number % 250 + 2}"
-        await run("ip", "netns", "add", name)
-        await run(
-            *("ip", "-n", name, "link", "add", "eth0", "mtu", _MTU, "type", "veth"),
-            *("peer", "name", f"v{number}", "mtu", _MTU, "netns", _HUB),
-        )
-        inside = (
-            "link set lo up",
-            f"addr add {address}/{_PREFIX} dev eth0",
-            "link set eth0 up",
-            f"route add default via {_GATEWAY}",
-        )
-        await asyncio.gather(
-            run("ip", "-n", name, "-batch", "-", stdin="\n".join(inside).encode()),
-            run("ip", "-n", _HUB, "link", "set", f"v{number}", "master", "br0", "up"),
-        )
-        return Namespace(name, address)
+        await _shell(_MAKE_NAMESPACE.format(number=number, address=address))
+        return Namespace(f"c{number}", address)
 
     async def _make_alone(self, number: int) -> Namespace:
         name = f"c{number}"
@@ -211,6 +214,5 @@ def _socket_in(namespace: str) -> socket.socket:
     return made[0]
 
 
-def _forward() -> None:
-    # /proc/sys/net shows the network of the thread that opens it.
-    _within(_HUB, lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))
+async def _shell(script: str) -> None:
+    await run("sh", "-e", stdin=script.encode())
