@@ -60,7 +60,6 @@ _TOKEN = re.compile(
     r"|(?P<end>\Z))"
 )
 _WORDS = {"true": True, "false": False, "null": None}
-_Token: TypeAlias = "tuple[str, str]"
 
 
 def parse(text: str) -> list[Selections]:

@@ -55,10 +55,6 @@ class Glob:
         """Whether the pattern names `path`."""
         return not self._pattern.negated and self._pattern.matches(path)
 
-    def descends(self, directory: str) -> bool:
-        """Whether a walk needs to look into `directory`."""
-        return self._pattern.may_match_below(directory) or self._pattern.matches(directory)
-
 
 class PatternList:
     """Patterns as in a .dockerignore: the last that matches decides, and `!` takes back.
@@ -68,7 +64,6 @@ class PatternList:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = [Pattern(text) for text in patterns if text.strip()]
-        self.has_exceptions = any(pattern.negated for pattern in self.patterns)
 
     def matches(self, path: str) -> bool:
         """Whether the list names `path`, asked without a walk."""
@@ -112,11 +107,6 @@ class PathFilter:
         self._include = PatternList(include)
         self._exclude = PatternList(exclude)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is no pattern, so that everything is kept."""
-        return not self._include.patterns and not self._exclude.patterns
-
     def step(
         self, path: str, *, directory: bool, parent: tuple[Matched, Matched] | None = None
     ) -> Step:
@@ -131,11 +121,6 @@ class PathFilter:
             and (not excluded or self._may_except_below(path))
         )
         return Step(included and not excluded, descend, (include_state, exclude_state))
-
-    def keeps(self, path: str) -> bool:
-        """Whether `path` itself is kept, asked without a walk."""
-        included = not self._include.patterns or self._include.matches(path)
-        return included and not self._exclude.matches(path)
 
     def _may_include_below(self, path: str) -> bool:
         patterns = (p for p in self._include.patterns if not p.negated)
