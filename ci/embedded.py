@@ -76,8 +76,8 @@ def _apt(command: list[str]) -> str:
 
 def launcher(program: Path, environ: Mapping[str, str]) -> Path:
     """An executable that the SDK can start as if it were its CLI; written when it differs."""
-    text = script(program, sys.executable)
     folder = cache_folder(environ)
+    text = script(program, sys.executable, folder / "bytecode")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"engine-{hashlib.sha256(os.fsencode(program)).hexdigest()[:16]}"
     if not (path.exists() and path.read_text() == text):

@@ -21,6 +21,8 @@ When the first of its processes is gone, by `kill -9` too, the kernel removes th
 _SCRIPT = """\
 #!/bin/sh
 export PATH="$PATH:{sbin}" PYTHONPATH={program} {variables}
+# Half of the start would be compiling, where Python is told to keep no bytecode.
+export PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX={bytecode}
 # Straight to the engine, unless something is in the way that `session` has to tell of, or the
 # client has a terminal to be remembered.
 if [ "$1" = session ] && [ -O / ] && command -v catatonit >/dev/null &&
@@ -32,8 +34,12 @@ exec {python} -P -m engine "$@"
 """
 
 
-def script(program: Path, python: str, variables: dict[str, str] | None = None) -> str:
+def script(
+    program: Path, python: str, bytecode: Path, variables: dict[str, str] | None = None
+) -> str:
     """The launcher's text: it runs the engine that lies in `program`, wherever the caller stands.
+
+    Bytecode is kept in the folder of that name.
 
     A session of its own keeps the terminal's Ctrl-C away from the engine, which ends in good
     order when its input closes.
@@ -43,6 +49,7 @@ def script(program: Path, python: str, variables: dict[str, str] | None = None) 
         sbin=_SBIN,
         program=shlex.quote(str(program)),
         variables=" ".join(assignments),
+        bytecode=shlex.quote(str(bytecode)),
         namespaces=shlex.join(NAMESPACES),
         python=shlex.quote(python),
     )

@@ -36,7 +36,7 @@ def engine_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"the embedded engine lacks: apt-get install {' '.join(lacking)}")
     path = tmp_path_factory.mktemp("engine") / "engine"
     variables = {"BREWLINE_IMAGES": str(ROOT / "images")}
-    path.write_text(script(ROOT, sys.executable, variables))
+    path.write_text(script(ROOT, sys.executable, path.parent / "bytecode", variables))
     path.chmod(0o755)
     return path
 
