@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.command import Exec, Inputs, as_expected, inputs_of, parts_of
@@ -56,16 +57,33 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
         ran = _recalled(session, kept)
         _note(session, command, inputs, ran)
         return ran
+    name = key, command.expect
+    if name not in session.performing:
+        performing = partial(_performed, session, container, command, inputs, parts, key)
+        session.performing[name] = Lazy(performing)
+    ran = _recalled(session, await session.performing[name].get())
+    _note(session, command, inputs, ran)
+    return ran
+
+
+async def _performed(
+    session: Session,
+    container: Container,
+    command: Exec,
+    inputs: Inputs,
+    parts: dict[str, object],
+    key: str,
+) -> dict[str, Any]:
+    """The record of a command that runs now."""
     from engine.running import perform  # not needed for what is known
 
     started = asyncio.get_running_loop().time()
     try:
-        ran = _recalled(session, await perform(session, container, command, inputs, key))
+        return await perform(session, container, command, inputs, key)
     finally:
+        session.performing.pop((key, command.expect), None)
         seconds = round(asyncio.get_running_loop().time() - started, 3)
         _tell(session, command, inputs.rootfs.key, parts, seconds=seconds)
-    _note(session, command, inputs, ran)
-    return ran
 
 
 def _note(session: Session, command: Exec, inputs: Inputs, ran: Ran) -> None:

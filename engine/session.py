@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import api, certificates
 from engine.calls import Calls
@@ -19,7 +19,7 @@ from engine.errors import EngineError
 from engine.executor.scrubber import masked
 from engine.files import check_directory, check_file, directory_key, file_key
 from engine.images import Images
-from engine.lazy import ended
+from engine.lazy import Lazy, ended
 from engine.model import Container, MountedSecret, Secret
 from engine.runtime import Executor, Runtime
 from engine.settings import Settings
@@ -76,6 +76,8 @@ class Session:
         self._folder.mkdir()
         self._numbers = itertools.count()
         self._plaintexts: dict[str, str] = {}
+        self.performing: dict[tuple[str, str], Lazy[dict[str, Any]]] = {}
+        """The commands that run, by key and expected end: equal ones run once."""
         self._warming = asyncio.create_task(self.network.warm(2))
 
     @cached_property

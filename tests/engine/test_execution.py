@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -395,20 +396,39 @@ async def test_what_is_written_to_a_mount_goes_on_with_the_container(
     assert len(runtime.processes) == 1
 
 
-@pytest.mark.parametrize("read_only", [False, True])
-async def test_mounts_with_equal_contents_from_other_paths_are_found_after_a_recalled_command(
-    read_only: bool, runtime: FakeRuntime, session: Session, store: FullDisk, container: Container
+@pytest.mark.parametrize(
+    ("path", "mount"),
+    [
+        ("/mnt/a", lambda tree, at: MountedDirectory(target="/mnt", source=Directory(tree, at))),
+        ("/file", lambda tree, at: MountedFile(target="/file", source=File(tree, f"{at}/a"))),
+    ],
+    ids=["folder", "file"],
+)
+async def test_mount_is_found_after_a_recalled_command_whose_equal_source_had_another_path(
+    path: str,
+    mount: Callable[[Lazy[Snapshot], str], ContainerMount],
+    session: Session,
+    store: FullDisk,
+    container: Container,
 ) -> None:
     for name in ("one", "two"):
         tree = Lazy.of(snapshot(store, {f"{name}/a": "1"}))
-        where = Directory(tree, f"/{name}")
-        each = container.with_mount(
-            MountedDirectory(target="/mnt", source=where, read_only=read_only)
-        ).with_mount(MountedFile(target="/file", source=File(tree, f"/{name}/a")))
-        ran = with_exec(session, each, Exec(args=("make",)))
-        for path in ("/mnt/a", "/file"):
-            lazy, inside = ran.place(path)
-            assert contents(session, await lazy.get(), inside) == "1"
+        each = container.with_mount(mount(tree, f"/{name}"))
+        lazy, inside = with_exec(session, each, Exec(args=("make",))).place(path)
+        assert contents(session, await lazy.get(), inside) == "1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mount points that are made belong to root")
+async def test_mount_points_that_were_made_are_not_in_the_result(
+    runtime: FakeRuntime, session: Session, container: Container
+) -> None:
+    @runtime.program
+    async def note(process: Process) -> int:
+        assert process.path("/deep/down/a").read_text() == "1"
+        return 0
+
+    container = folder(a="1", at="/deep/down")(Made(session.store, session), container)
+    assert (await run(session, container, "note")).rootfs == await container.rootfs.get()
 
 
 # What is not remembered.
@@ -517,6 +537,49 @@ async def test_all_who_ask_for_one_command_share_its_run(
     found = await asyncio.gather(*(made.ran.get() for _ in range(5)), made.rootfs.get())
     assert {ran.stdout for ran in found[:-1] if isinstance(ran, Ran)} == {"made\n"}
     assert runtime.ran == ["make"]
+
+
+async def test_equal_commands_at_the_same_time_run_once(
+    runtime: FakeRuntime, session: Session, container: Container
+) -> None:
+    labelled = replace(container, labels=(("made", "elsewhere"),))
+    found = await asyncio.gather(*(run(session, each, "make") for each in (container, labelled)))
+    assert found[0] == found[1]
+    assert runtime.ran == ["make"]
+
+
+async def test_equal_command_goes_on_for_who_still_waits_and_fails_for_all(
+    runtime: FakeRuntime, session: Session, container: Container
+) -> None:
+    go = asyncio.Event()
+
+    @runtime.program
+    async def slow(process: Process) -> int:
+        await go.wait()
+        return 3
+
+    first, *others = (asyncio.create_task(run(session, container, "slow")) for _ in range(3))
+    await settle()
+    first.cancel()
+    await settle()
+    go.set()
+    for each in others:
+        with pytest.raises(ExecError):
+            await each
+    with pytest.raises(ExecError):
+        await run(session, container, "slow")
+    assert runtime.ran == ["slow", "slow"]
+
+
+async def test_command_is_not_shared_by_those_who_expect_different_ends(
+    runtime: FakeRuntime, session: Session, container: Container
+) -> None:
+    any_end = run(session, container, "fail", "3", expect="ANY")
+    found = await asyncio.gather(
+        any_end, run(session, container, "fail", "3"), return_exceptions=True
+    )
+    assert isinstance(found[0], Ran)
+    assert isinstance(found[1], ExecError)
 
 
 async def test_last_who_waits_ends_the_command_and_no_one_before(
