@@ -18,8 +18,11 @@ async def spawn(
     output: int = subprocess.PIPE,
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
+    executable: str | None = None,
 ) -> asyncio.subprocess.Process:
     """Start a program in a process group of its own. Raises ProcessError if it is not there.
+
+    Its file is `executable`, if that is not found by the command's first word.
 
     Starting is not interrupted: asyncio waits for ever for a process whose start was cancelled
     before its pipes were connected. It is killed instead, as soon as it is there.
@@ -33,6 +36,7 @@ async def spawn(
             pass_fds=pass_fds,
             env=None if env is None else {**os.environ, **env},
             start_new_session=True,
+            executable=executable,
         )
     )
     try:

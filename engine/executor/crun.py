@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import re
@@ -25,6 +26,7 @@ GRACE_SECONDS = 8.0
 """How long a command that is told to end may take before it is killed."""
 
 _KILLED_SECONDS = 20.0
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _BLOCK = 1 << 18
 _NOT_STARTED = re.compile(rb"^ERROR \(catatonit:\d+\): failed to exec pid1: (?P<why>.*)\n\Z")
 
@@ -42,6 +44,7 @@ class Crun:
         if init is None:
             raise EngineError("catatonit is not installed")
         self._init = init
+        self._program = _sealed("crun")
 
     async def run(
         self,
@@ -89,6 +92,7 @@ class Crun:
             *("crun", f"--root={self._state}", "--cgroup-manager=disabled", f"--log={log}", "run"),
             *("--no-new-keyring", f"--bundle={bundle}", f"--pid-file={pid}", name),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            executable=self._program,
         )
         assert process.stdout is not None and process.stderr is not None
         following = asyncio.create_task(_follow(process, pid))
@@ -108,6 +112,23 @@ class Crun:
             _explain_not_started(meta.args[0], output)
         # What a shell reports for a process that a signal ended.
         return code if code >= 0 else 128 - code
+
+
+def _sealed(name: str) -> str:
+    """A program's file in memory where nobody can write to it.
+
+    crun makes such a copy of itself at each start, so that no container can get at its file, and
+    starts anew from there; it sees that this has been done. What it is called is good for as long
+    as this process lives.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise EngineError(f"{name} is not installed")
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(path, "rb") as source, open(fd, "wb", closefd=False) as copy:
+        shutil.copyfileobj(source, copy)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    return f"/proc/{os.getpid()}/fd/{fd}"
 
 
 def _explain_not_started(program: str, output: Output) -> None:

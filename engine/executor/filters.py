@@ -50,18 +50,19 @@ class Filters:
         key = digest(
             *(spec["linux"]["seccomp"], status.st_size, status.st_mtime_ns, os.uname().release)
         )
-        return kept(self._keep / f"seccomp-{key[:16]}.bpf", lambda: self._compiled(spec))
+        try:
+            return kept(self._keep / f"seccomp-{key[:16]}.bpf", lambda: self._compiled(spec))
+        except (OSError, subprocess.TimeoutExpired):
+            return b""  # this crun does not tell: it compiles the profile at each start
 
     def _compiled(self, spec: dict[str, Any]) -> bytes:
-        """What crun makes of a profile; nothing if this crun does not tell."""
+        """What crun makes of a profile. Raises OSError if this crun does not tell."""
         (self._folder / "root").mkdir(parents=True)
         (self._folder / "config.json").write_text(json.dumps(spec))
         command = ["crun", f"--root={self._folder}", "--cgroup-manager=disabled"]
         try:
             _run(*command, "create", "--no-new-keyring", f"--bundle={self._folder}", "made")
             return (self._folder / "made" / "seccomp.bpf").read_bytes()
-        except OSError:
-            return b""
         finally:
             _run(*command, "delete", "--force", "made")
             shutil.rmtree(self._folder)
