@@ -546,6 +546,7 @@ async def test_equal_commands_at_the_same_time_run_once(
     found = await asyncio.gather(*(run(session, each, "make") for each in (container, labelled)))
     assert found[0] == found[1]
     assert runtime.ran == ["make"]
+    assert session.performing == {}
 
 
 async def test_equal_command_goes_on_for_who_still_waits_and_fails_for_all(

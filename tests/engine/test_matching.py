@@ -95,7 +95,14 @@ def located(pattern: Pattern, data: bytes) -> list[str]:
         for sub in match.submatches:
             assert whole[sub.start : sub.end].decode() == sub.text
             found.append(sub.text)
+        for line in re.finditer(rb"[^\n]*\n|[^\n]+", whole):
+            assert any(_touches(sub, *line.span(), len(whole)) for sub in match.submatches)
     return found
+
+
+def _touches(sub: Submatch, first: int, last: int, end: int) -> bool:
+    """Whether a match is in a line, or empty at the end of the last one."""
+    return first < max(sub.end, sub.start + 1) and (sub.start < last or sub.start == last == end)
 
 
 @settings(max_examples=500, deadline=None)
