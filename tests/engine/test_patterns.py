@@ -303,13 +303,13 @@ def spelled(pattern: list[list[str]]) -> str:
     return "/".join("".join(parts) for parts in pattern)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SPELLED, PATHS)
 def test_a_pattern_names_what_its_parts_name(pattern: list[list[str]], names: list[str]) -> None:
     assert Glob(spelled(pattern)).matches("/".join(names)) is path_matches(pattern, names)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), SPELLED), max_size=4), PATHS)
 def test_the_last_pattern_that_names_a_path_or_what_it_is_in_decides(
     patterns: list[tuple[bool, list[list[str]]]], names: list[str]
