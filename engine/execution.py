@@ -53,7 +53,9 @@ async def _run(session: Session, container: Container, command: Exec) -> Ran:
     key = digest("exec", inputs.rootfs.key, parts)
     kept = session.store.recall(key)
     if kept is not None and as_expected(command.expect, kept["exit_code"]):
-        session.event("exec", cached=True, args=session.without_secrets(command.args))
+        args = session.without_secrets(command.args)
+        session.event("exec", cached=True, args=args)
+        session.progress.cached(args)
         ran = _recalled(session, kept)
         _note(session, command, inputs, ran)
         return ran

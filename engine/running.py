@@ -41,20 +41,28 @@ async def perform(
     """
     output = session.output(container)
     try:
-        async with session.services.bound(container.services) as hosts:
-            async with prepared(session, container, inputs, command, hosts) as ready:
-                try:
-                    async with watched(session, command.args):
-                        code = await session.execute(ready, output)
-                except TimeOver as error:
-                    raise _failed(session, command, _TIME_OVER, output, str(error)) from None
-                if not as_expected(command.expect, code):
-                    await session.terminals.offer(container, ready, output)
-                    raise _failed(session, command, code, output, await _why(session, code))
-                committing = asyncio.to_thread(_committed, session, ready, key, code, output)
-                return await finished(committing)
+        with session.progress.task(session.without_secrets(command.args)) as task:
+            output.heard = task.hear
+            return await _performed(session, container, command, inputs, key, output)
     finally:
         output.close()
+
+
+async def _performed(
+    session: Session, container: Container, command: Exec, inputs: Inputs, key: str, output: Output
+) -> dict[str, Any]:
+    async with session.services.bound(container.services) as hosts:
+        async with prepared(session, container, inputs, command, hosts) as ready:
+            try:
+                async with watched(session, command.args):
+                    code = await session.execute(ready, output)
+            except TimeOver as error:
+                raise _failed(session, command, _TIME_OVER, output, str(error)) from None
+            if not as_expected(command.expect, code):
+                await session.terminals.offer(container, ready, output)
+                raise _failed(session, command, code, output, await _why(session, code))
+            committing = asyncio.to_thread(_committed, session, ready, key, code, output)
+            return await finished(committing)
 
 
 async def _why(session: Session, code: int) -> str:
@@ -98,6 +106,7 @@ def _committed(
         **records,
     }
     session.store.remember(key, record)
+    ready.held.close()
     return record
 
 

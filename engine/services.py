@@ -229,8 +229,11 @@ class Services:
         session, container = self._session, service.container
         command = Exec(args=service.args, privileged=service.privileged, init=service.init)
         output = session.output(container, limit=_TAIL)
-        async with self.bound(container.services) as hosts:
+        async with AsyncExitStack() as stack:
+            hosts = await stack.enter_async_context(self.bound(container.services))
             inputs = await inputs_of(container)
+            words = ["service", name, *session.without_secrets(command.args)]
+            output.heard = stack.enter_context(session.progress.task(words)).hear
             async with prepared(session, container, inputs, command, hosts, name) as ready:
                 run = asyncio.create_task(session.execute(ready, output))
                 try:

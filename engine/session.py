@@ -21,6 +21,7 @@ from engine.files import check_directory, check_file, directory_key, file_key
 from engine.images import Images
 from engine.lazy import Lazy, ended
 from engine.model import Container, MountedSecret, Secret
+from engine.progress import Progress
 from engine.runtime import Executor, Runtime
 from engine.settings import Settings
 from engine.snapshot import Snapshot
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from engine.preparation import Prepared
     from engine.services import Services
 
+_STANDARD_ERROR = 2
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -68,6 +70,7 @@ class Session:
         self.snapshots = runtime.snapshots(store, run_folder)
         self.network = runtime.network(self.passed_on.values())
         self.images = Images(self)
+        self.progress = Progress(_STANDARD_ERROR)
         self.calls = Calls(self, types, api.load)
         self.platform = default_platform()
         self._run_folder = run_folder
@@ -104,6 +107,7 @@ class Session:
         if "services" in self.__dict__:
             await self.services.close()
         await self.network.close()
+        self.progress.close()
 
     def folder(self, prefix: str) -> Path:
         """A new folder in memory, readable by root alone: what secrets are written to."""

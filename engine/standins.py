@@ -62,6 +62,7 @@ class StandIns:
         names = made.standins | {reference.familiar}
         for name in sorted(names):
             self._session.event("standin", image=name, why=why)
+            self._session.progress.note(f"{name} is a stand-in made on this machine: {why}")
         labels = [(n, v) for n, v in made.labels if n != STAND_IN_LABEL]
         return replace(
             made,
@@ -126,6 +127,7 @@ class StandIns:
         if known is not None:
             return known
         self._session.event("bootstrap", image=recipe.names[0])
+        self._session.progress.note(f"making {recipe.names[0]}, which takes a minute")
         folder = self._session.store.folder("bootstrap")
         root = folder / "root"
         try:

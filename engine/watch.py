@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
+from engine.progress import one_line
 
 if TYPE_CHECKING:
     from engine.session import Session
 
 HEARTBEAT_SECONDS = 30
-_WIDTH = 100
 
 
 class TimeOver(EngineError):
@@ -47,9 +46,7 @@ async def watched(session: Session, args: Sequence[str]) -> AsyncIterator[None]:
 def _tell(session: Session, args: Sequence[str], seconds: int) -> None:
     shown = session.without_secrets(args)
     session.event("running", args=shown, seconds=seconds)
-    line = " ".join(shlex.join(shown).split())
-    line = line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
-    print(f"still running after {seconds} s: {line}", file=sys.stderr, flush=True)
+    print(f"still running after {seconds} s: {one_line(shown)}", file=sys.stderr, flush=True)
 
 
 class _Beat:

@@ -99,6 +99,8 @@ class Output:
     ) -> None:
         self._secrets = secrets
         self._make_folder = folder
+        self.heard: Callable[[bytes], None] | None = None
+        """Who is told of all output as it comes."""
         self.folder: Path | None = None
         """Where long streams are, each under its own name; None if all are short."""
         self.stdout, self.stderr, self.combined = (
@@ -137,6 +139,8 @@ class Output:
         if data:
             await stream.add(data)
             await self.combined.add(data)
+            if self.heard is not None:
+                self.heard(data)
 
     def replace_stderr(self, said: str) -> None:
         """Have the command have said this and nothing else."""

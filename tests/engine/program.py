@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+_PROGRESS = re.compile(r"^\d+ *: .*\n", re.MULTILINE)
 _FRAME = """
 import os, sys, time
 import anyio, dagger
@@ -65,7 +67,12 @@ def started(
 def run(
     body: str, engine: Path, env: Mapping[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end."""
+    """Run a program to its end; of what the engine shows, its progress is left out."""
     with started(body, engine, env) as process:
         out, err = process.communicate(timeout=timeout)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, complaints(err))
+
+
+def complaints(stderr: str) -> str:
+    """What an engine shows besides its progress."""
+    return _PROGRESS.sub("", stderr)
