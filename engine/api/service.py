@@ -50,7 +50,9 @@ async def stop(session: Session, service: Service, kill: bool = False) -> None:
 
 @field("Service", "hostname")
 async def hostname(session: Session, service: Service) -> str:
-    """The name under which containers reach the service."""
+    """The name under which containers reach the service; of a tunnel, the client's loopback."""
+    if isinstance(service, Tunnel):
+        return (await session.services.start(service)).up.hostname
     return await session.services.hostname(service)
 
 
@@ -67,6 +69,9 @@ async def ports(session: Session, service: Service) -> list[Port]:
     """The ports of the service."""
     if isinstance(service, ContainerService):
         return list(service.container.ports)
+    if isinstance(service, Tunnel):
+        # Which port of the client it is may be known only once it is open.
+        return [Port(port=n) for n in (await session.services.start(service)).up.ports]
     return [Port(port=p.backend, protocol=p.protocol) for p in service_ports(service)]
 
 

@@ -76,3 +76,14 @@ async def test_a_variable_in_the_command_is_expanded_on_demand(
     assert await mounted.with_exec(["sh", "-c", wait]).stdout() == "/c/made\n"
     for each in (service, expanded):
         await each.stop()
+
+
+async def test_a_tunnel_tells_the_address_and_the_ports_of_the_client(
+    base: dagger.Container, dag: dagger.Client
+) -> None:
+    web = base.with_exposed_port(8000).as_service(args=["python3", "-m", "http.server"])
+    tunnel = await dag.host().tunnel(web).start()
+    [port] = await tunnel.ports()
+    assert await tunnel.hostname() == "127.0.0.1"
+    assert await tunnel.endpoint() == f"127.0.0.1:{await port.port()}"
+    await tunnel.stop()
