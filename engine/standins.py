@@ -57,7 +57,15 @@ class StandIns:
     async def image(
         self, recipe: Recipe, reference: Reference, platform: str, why: str
     ) -> Container:
-        """The stand-in for an image that is not to be had, labelled as one."""
+        """The stand-in for an image that is not to be had, labelled as one.
+
+        Raises EngineError for another platform than this machine's.
+        """
+        if platform != self._session.platform:
+            raise EngineError(
+                f"{reference.familiar} for {platform}: the registry cannot be reached ({why}), "
+                f"and its stand-in is for {self._session.platform} alone"
+            )
         made = await self._made(recipe, platform)
         names = made.standins | {reference.familiar}
         for name in sorted(names):
