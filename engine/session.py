@@ -181,7 +181,10 @@ class Session:
                     raise EngineError(said) from None
             case "cmd":
                 return _command_output(rest, self.settings.workdir)
-        raise EngineError(f'unsupported secret provider: "{scheme}"')
+        raise EngineError(
+            f'unsupported secret provider: "{scheme}"; the embedded engine has env, file and cmd, '
+            "and a command can ask the program of any provider"
+        )
 
     def secret_values(self, container: Container) -> list[bytes]:
         """The values that must not be seen in what a container writes."""
@@ -207,7 +210,7 @@ class Session:
 
     def host_path(self, path: str) -> Path:
         """A path of the client's machine, which may be relative to the session's folder."""
-        return self.settings.workdir / Path(path).expanduser()
+        return Path(os.path.normpath(self.settings.workdir / Path(path).expanduser()))
 
 
 def _command_output(command: str, workdir: Path) -> str:

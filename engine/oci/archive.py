@@ -125,7 +125,8 @@ def open_archive(path: Path) -> Iterator[Archive]:
         try:
             archive = Archive(_Tar(stack.enter_context(tarfile.open(path))))
         except (tarfile.TarError, EOFError) as error:
-            raise ImageError(f"this is no image archive: {error}") from None
+            why = str(error).splitlines()[0].removesuffix(":")
+            raise ImageError(f"this is no image archive: {why}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ImageError(f"the archive cannot be read: {error!r}") from None
         yield archive
