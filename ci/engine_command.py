@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,9 +61,21 @@ def _say(line: str) -> None:
 
 
 def _command(command: tuple[str, ...], environ: dict[str, str]) -> int:
-    """Run COMMAND where `python` is the one that has the SDK; returns its exit code."""
+    """Run COMMAND where `python` is the one that has the SDK; returns its exit code.
+
+    Signals are the command's affair: it has an engine to end, and perhaps more to say.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
     try:
-        return subprocess.run(command, env={**environ, "PATH": path}, check=False).returncode
+        process = subprocess.Popen(command, env={**environ, "PATH": path})
     except OSError as error:
         raise UsageError(f"Cannot run {command[0]}: {error.strerror}.") from error
+    # A terminal sends INT to both of us; TERM comes to us alone.
+    handlers = {signal.SIGINT: lambda *_: None, signal.SIGTERM: lambda *_: process.terminate()}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code

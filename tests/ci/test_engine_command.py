@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +53,40 @@ def test_each_connection_of_a_command_starts_an_engine(
 def test_a_command_that_does_not_exist_is_one_clear_message(launcher: Path) -> None:
     with pytest.raises(UsageError, match="Cannot run no-such-command"):
         run("run", "--", "no-such-command")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_told_to_end_may_say_its_last_word(
+    number: signal.Signals, launcher: Path, tmp_path: Path
+) -> None:
+    ready, said = tmp_path / "ready", tmp_path / "said"
+    os.mkfifo(ready)
+    script = f"trap 'sleep 0.5; echo bye > {said}; exit 5' INT TERM; : > {ready}; sleep 20 & wait"
+    code = f"""
+import sys
+from pathlib import Path
+from ci import embedded, engine_command
+from ci.command_line import parse
+embedded.launcher = lambda program, environ: Path({str(launcher)!r})
+embedded.require_packages = lambda say: None
+options = parse(["engine", "run", "--", "sh", "-c", {script!r}], Path({str(ROOT)!r}))
+sys.exit(engine_command.main(options, Path({str(ROOT)!r})))
+"""
+    running = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    )
+    ready.read_text()
+    time.sleep(0.2)
+    if number == signal.SIGINT:  # as a terminal does
+        os.killpg(running.pid, number)
+    else:
+        running.send_signal(number)
+    assert running.wait(10) == 5
+    assert said.read_text() == "bye\n"
+    assert not list(tmp_path.glob("brewline-*"))
 
 
 def test_a_registry_answers_while_the_command_runs(launcher: Path, tmp_path: Path) -> None:
