@@ -61,7 +61,8 @@ def test_a_command_that_is_told_to_end_may_say_its_last_word(
 ) -> None:
     ready, said = tmp_path / "ready", tmp_path / "said"
     os.mkfifo(ready)
-    script = f"trap 'kill $!; sleep 0.5; echo bye > {said}; exit 5' INT TERM; : > {ready}; sleep 20 & wait"
+    last = f"kill $!; sleep 0.5; echo bye > {said}; exit 5"
+    script = f"trap '{last}' INT TERM; : > {ready}; sleep 20 & wait"
     code = f"""
 import sys
 from pathlib import Path
