@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from engine.errors import EngineError
 from engine.executor.filters import Filters
@@ -28,6 +30,8 @@ GRACE_SECONDS = 8.0
 _KILLED_SECONDS = 20.0
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _BLOCK = 1 << 18
+_STARTING_SECONDS, _STARTING_TRIES = 0.005, 200
+_JUST_BEGUN_SECONDS = 0.2
 _NOT_STARTED = re.compile(rb"^ERROR \(catatonit:\d+\): failed to exec pid1: (?P<why>.*)\n\Z")
 
 
@@ -95,12 +99,12 @@ class Crun:
             executable=self._program,
         )
         assert process.stdout is not None and process.stderr is not None
-        following = asyncio.create_task(_follow(process, pid))
+        following = asyncio.create_task(_follow(process, namespace))
         try:
             reading = output.collect(process.stdout, process.stderr)
             await asyncio.gather(reading, _write(process.stdin, stdin), process.wait())
         except BaseException:
-            await finished(_end(process, pid))
+            await finished(_end(process, pid, namespace))
             raise
         finally:
             following.cancel()
@@ -153,7 +157,7 @@ async def _write(stream: asyncio.StreamWriter | None, data: bytes | None) -> Non
     stream.close()
 
 
-async def _follow(process: asyncio.subprocess.Process, pid_file: Path) -> None:
+async def _follow(process: asyncio.subprocess.Process, namespace: Namespace) -> None:
     """Kill a container whose crun was killed: it would live on and hold its streams open."""
     over = asyncio.Event()
     with suppress(ProcessLookupError):  # over already
@@ -169,24 +173,45 @@ async def _follow(process: asyncio.subprocess.Process, pid_file: Path) -> None:
     while process.returncode is None:
         await asyncio.sleep(0.01)
     if process.returncode < 0:
-        _signal(process, pid_file, signal.SIGKILL)
+        _kill_all(namespace)
 
 
-async def _end(process: asyncio.subprocess.Process, pid_file: Path) -> None:
+async def _end(process: asyncio.subprocess.Process, pid_file: Path, namespace: Namespace) -> None:
     """End a container whose result nobody wants any more."""
     # Its streams are still read: a full pipe would hold up its end, and asyncio's news of it.
     streams = [_drained(s) for s in (process.stdout, process.stderr) if s is not None]
     waiting = asyncio.gather(process.wait(), *streams)
-    for number, patience in (
-        (signal.SIGTERM, GRACE_SECONDS),
-        (signal.SIGKILL, _KILLED_SECONDS),
-    ):
-        _signal(process, pid_file, number)
-        done, _ = await asyncio.wait([waiting], timeout=patience)
-        if done:
-            return
-    waiting.cancel()
-    print("a killed command does not end: the kernel waits for a device", file=sys.stderr)
+    if await _at_work(process, pid_file) and await _ended_by_term(waiting, pid_file):
+        return
+    _kill_all(namespace)
+    with suppress(ProcessLookupError):
+        if not pid_file.exists():
+            process.kill()
+    done, _ = await asyncio.wait([waiting], timeout=_KILLED_SECONDS)
+    if not done:
+        waiting.cancel()
+        print("a killed command does not end: the kernel waits for a device", file=sys.stderr)
+
+
+async def _at_work(process: asyncio.subprocess.Process, pid_file: Path) -> bool:
+    """Whether a command has run for a while; one that has only just begun heeds no signal yet.
+
+    Waits for crun to get so far that it can be told.
+    """
+    for _ in range(_STARTING_TRIES):
+        with suppress(FileNotFoundError):
+            return time.time() - pid_file.stat().st_mtime > _JUST_BEGUN_SECONDS
+        if process.returncode is not None:
+            break
+        await asyncio.sleep(_STARTING_SECONDS)
+    return False
+
+
+async def _ended_by_term(waiting: asyncio.Future[Any], pid_file: Path) -> bool:
+    with suppress(ProcessLookupError, ValueError):
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+    done, _ = await asyncio.wait([waiting], timeout=GRACE_SECONDS)
+    return bool(done)
 
 
 async def _drained(stream: asyncio.StreamReader) -> None:
@@ -194,9 +219,12 @@ async def _drained(stream: asyncio.StreamReader) -> None:
         pass
 
 
-def _signal(process: asyncio.subprocess.Process, pid_file: Path, number: int) -> None:
-    with suppress(ProcessLookupError):
-        try:
-            os.kill(int(pid_file.read_text()), number)
-        except (FileNotFoundError, ValueError):
-            process.kill()  # not started yet
+def _kill_all(namespace: Namespace) -> None:
+    """Kill whatever lives in a container's network namespace, which is its own."""
+    inside = os.stat(namespace.path)
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError):
+                its = os.stat(f"/proc/{name}/ns/net")
+                if (its.st_dev, its.st_ino) == (inside.st_dev, inside.st_ino):
+                    os.kill(int(name), signal.SIGKILL)
