@@ -131,9 +131,14 @@ class Output:
 
     async def _read(self, source: asyncio.StreamReader, stream: Stream) -> None:
         scrubber = Scrubber(self._secrets)
+        begun = b""
         while data := await source.read(_BLOCK):
-            await self._add(scrubber.feed(data), stream)
-        await self._add(scrubber.end(), stream)
+            data = begun + scrubber.feed(data)
+            # The other stream must not come into the middle of a character.
+            whole = _whole_characters(data)
+            begun = data[whole:]
+            await self._add(data[:whole], stream)
+        await self._add(begun + scrubber.end(), stream)
 
     async def _add(self, data: bytes, stream: Stream) -> None:
         if data:
@@ -158,6 +163,17 @@ class Output:
         """Remove the files, unless they were moved to where they are kept."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _whole_characters(data: bytes) -> int:
+    """How many bytes there are before a character that is not all there, in UTF-8."""
+    for back, byte in enumerate(reversed(data[-3:]), 1):
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(data) - back if length > back else len(data)
+    return len(data)
 
 
 def _append(path: Path, data: bytearray) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-_PROGRESS = re.compile(r"^\d+ *: .*\n", re.MULTILINE)
+_PROGRESS = re.compile(r"^(\d+ *: .*|\(\d+ lines are not shown\))\n", re.MULTILINE)
 _FRAME = """
 import os, sys, time
 import anyio, dagger

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.executor.output import Output, Stream, text
+from engine.executor.output import Output, Stream, text, _whole_characters
 
 pytestmark = pytest.mark.anyio
 
@@ -120,3 +120,14 @@ async def test_only_the_end_is_kept_of_a_limited_output(folder: Callable[[], Pat
 
 def test_bytes_that_are_no_text_do_not_fail() -> None:
     assert text(b"caf\xe9") == "caf\ufffd"
+
+
+@pytest.mark.parametrize("text", ["", "a", "é", "aé", "€", "a€", "😀", "é😀a", "\x80"])
+def test_a_character_is_passed_on_whole(text: str) -> None:
+    data = text.encode() if text != "\x80" else b"\x80"
+    for end in range(len(data) + 1):
+        whole = data[: _whole_characters(data[:end])]
+        assert end - len(whole) < 4
+        if text != "\x80":
+            assert text.startswith(whole.decode())
+            assert len(whole) >= len(data[:end].decode(errors="ignore").encode())

@@ -8,6 +8,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def fresh():
 def printed(body: str, engine: Path, env: Mapping[str, str]) -> list[str]:
     """The lines that a program prints; `R` in it is the registry.
 
-    It has an engine of its own, and runs in this process: to import the SDK is slow.
+    It has an engine of its own, and runs in this process: to import the SDK is slow. Its thread is
+    its own, for an event loop of other tests may wait in this one.
     """
     own = {**env, "_EXPERIMENTAL_DAGGER_CLI_BIN": str(engine)}
     out = io.StringIO()
@@ -80,7 +82,8 @@ def printed(body: str, engine: Path, env: Mapping[str, str]) -> list[str]:
             patch.delenv(name, raising=False)
         for name, value in own.items():
             patch.setenv(name, value)
-        exec(program.source(_FRAME + body), {})
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(exec, program.source(_FRAME + body), {}).result()
     return out.getvalue().splitlines()
 
 
