@@ -9,6 +9,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -94,14 +96,14 @@ async def _end_of_input() -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
 
-    async def read() -> None:
-        while await reader.read(4096):
-            pass
-        ended.set()
+    def read() -> None:
+        with suppress(OSError):
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
+        with suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(ended.set)
 
-    reading = asyncio.create_task(read())
+    # Not by the loop: it takes pipes only, and this may be a file or nothing.
+    threading.Thread(target=read, daemon=True).start()
     await ended.wait()
-    reading.cancel()

@@ -238,3 +238,16 @@ def test_exec_that_two_wait_for_survives_the_end_of_one(
         print(await ran.stdout(), end="")
     """
     assert program.run(body, engine_bin, env).stdout == "gave up\ndone\n"
+
+
+def test_session_without_a_client_ends_at_once(engine_bin: Path, env: dict[str, str]) -> None:
+    done = subprocess.run(
+        [engine_bin, "session"],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
