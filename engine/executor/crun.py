@@ -181,7 +181,7 @@ async def _end(process: asyncio.subprocess.Process, pid_file: Path, namespace: N
     # Its streams are still read: a full pipe would hold up its end, and asyncio's news of it.
     streams = [_drained(s) for s in (process.stdout, process.stderr) if s is not None]
     waiting = asyncio.gather(process.wait(), *streams)
-    if await _at_work(process, pid_file) and await _ended_by_term(waiting, pid_file):
+    if await _begun(process, pid_file) and await _ended_by_term(waiting, pid_file):
         return
     _kill_all(namespace)
     with suppress(ProcessLookupError):
@@ -193,14 +193,11 @@ async def _end(process: asyncio.subprocess.Process, pid_file: Path, namespace: N
         print("a killed command does not end: the kernel waits for a device", file=sys.stderr)
 
 
-async def _at_work(process: asyncio.subprocess.Process, pid_file: Path) -> bool:
-    """Whether a command has run for a while; one that has only just begun heeds no signal yet.
-
-    Waits for crun to get so far that it can be told.
-    """
+async def _begun(process: asyncio.subprocess.Process, pid_file: Path) -> bool:
+    """Whether there is a command that can be told; waits for crun to get so far."""
     for _ in range(_STARTING_TRIES):
-        with suppress(FileNotFoundError):
-            return time.time() - pid_file.stat().st_mtime > _JUST_BEGUN_SECONDS
+        if pid_file.exists():
+            return True
         if process.returncode is not None:
             break
         await asyncio.sleep(_STARTING_SECONDS)
@@ -208,10 +205,17 @@ async def _at_work(process: asyncio.subprocess.Process, pid_file: Path) -> bool:
 
 
 async def _ended_by_term(waiting: asyncio.Future[Any], pid_file: Path) -> bool:
-    with suppress(ProcessLookupError, ValueError):
-        os.kill(int(pid_file.read_text()), signal.SIGTERM)
-    done, _ = await asyncio.wait([waiting], timeout=GRACE_SECONDS)
-    return bool(done)
+    """Whether a command ends when it is asked to."""
+    # One that has only just begun may not have come to heed it: it is asked once more.
+    age = time.time() - pid_file.stat().st_mtime
+    times = [_JUST_BEGUN_SECONDS, GRACE_SECONDS] if age < _JUST_BEGUN_SECONDS else [GRACE_SECONDS]
+    for patience in times:
+        with suppress(ProcessLookupError, ValueError):
+            os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        done, _ = await asyncio.wait([waiting], timeout=patience)
+        if done:
+            return True
+    return False
 
 
 async def _drained(stream: asyncio.StreamReader) -> None:
