@@ -89,6 +89,6 @@ def with_image(container: Container, config: ImageConfig, snapshot: Snapshot) ->
         volumes=config.volumes,
         stop_signal=config.stop_signal,
         healthcheck=model_check,
-        shell=config.shell,
+        shell=config.shell,  # nosec B604 - a setting: nothing is run here
         onbuild=config.onbuild,
     )
