@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from graphql import InputValueDefinitionNode
 
 _SCALARS = {"str": "String", "int": "Int", "bool": "Boolean", "float": "Float"}
-# What stands after a kept file's bytes: their checksum.
 # Classes of the client that are not types of the schema.
 _NOT_TYPES = {"Client"}
 # What an interface's client class is called in the SDK, and the fields of each interface.
