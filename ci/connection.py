@@ -15,6 +15,7 @@ from dagger.provisioning import ProvisionError
 from ci import embedded
 from ci.engine import Engine
 from ci.errors import BrewlineError, InfrastructureError
+from engine.progress import one_line
 
 Say = Callable[[str], None]
 
@@ -102,9 +103,8 @@ def _apply(changes: Mapping[str, str | None]) -> None:
 def translated(error: dagger.DaggerError, log: Path) -> BrewlineError:
     """An engine's error that no stage expected, as one of ours."""
     if isinstance(error, dagger.ExecError):
-        command = " ".join(error.command)
         return InfrastructureError(
-            f"`{shortened(command)}` ended with exit code {error.exit_code}.",
+            f"`{one_line(error.command)}` ended with exit code {error.exit_code}.",
             detail=last_lines(error.stderr or error.stdout),
             log=log,
         )
@@ -122,12 +122,6 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's text, without the full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
-
-
-def shortened(text: str, width: int = 100) -> str:
-    """`text` on one line of at most `width` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _tail(log: Path) -> str:

@@ -41,8 +41,7 @@ def main(options: Options, root: Path) -> int:
         with _registry(options.registry, Path(folder)) as variables:
             code = _command(options.rest, {**environ, **variables})
         if options.explain:
-            for line in explain.lines(events):
-                _say(line)
+            explain.tell(events, _say)
         return code
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ci import embedded
+from engine.progress import one_line
 
-_WIDTH = 100
+
+def tell(events: Path, say: Callable[[str], None]) -> None:
+    """Say the explanation, line by line."""
+    for line in lines(events):
+        say(line)
 
 
 def lines(events: Path) -> Iterator[str]:
@@ -22,9 +26,9 @@ def lines(events: Path) -> Iterator[str]:
     for event in found:
         match event.get("event"):
             case "exec" if event.get("cached"):
-                yield f"  known          {_command(event)}"
+                yield f"  known          {one_line(event['args'])}"
             case "exec":
-                yield f"  ran {_seconds(event):>8}   {_command(event)}"
+                yield f"  ran {_seconds(event):>8}   {one_line(event['args'])}"
                 yield f"                 because of: {'; '.join(map(str, event['because']))}"
             case "host" if event.get("count"):
                 yield f"  {event['path']}: {_files(event['count'], event['names'])}"
@@ -32,11 +36,6 @@ def lines(events: Path) -> Iterator[str]:
 
 def _seconds(event: dict[str, Any]) -> str:
     return f"{event['seconds']:.1f} s"
-
-
-def _command(event: dict[str, Any]) -> str:
-    line = " ".join(shlex.join(event["args"]).split())
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
 
 
 def _files(count: int, names: Sequence[str]) -> str:

@@ -6,17 +6,18 @@ gets its terminal from the embedded engine, while its container is as it left it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import dagger
 
-from ci.connection import first_line, shortened
+from ci import embedded
+from ci.connection import first_line
 from ci.engine import Engine
 from ci.errors import InfrastructureError
 from ci.stage import Ran, Result
+from engine.progress import one_line
 
 # With an editable line where the image has bash.
 _SHELL = ["sh", "-c", "command -v bash >/dev/null && exec bash; exec sh"]
@@ -41,7 +42,7 @@ async def attach(
     if chosen is None:
         say(f"{stage} came to no command in a container: there is no terminal to open.")
         return
-    command = shortened(" ".join(chosen.command))
+    command = one_line(chosen.command)
     say(f"As left by `{command}`, which ended with exit code {chosen.exit_code}:")
     try:
         await chosen.container.terminal(cmd=_SHELL).sync()
@@ -60,8 +61,5 @@ def choose(ran: Sequence[Ran], result: Result | None) -> Ran | None:
 
 
 def _opened_by_the_engine(events: Path) -> bool:
-    try:
-        lines = events.read_text().splitlines()
-    except FileNotFoundError:
-        return False
-    return any(json.loads(line).get("event") == "failed exec's terminal" for line in lines)
+    told = embedded.told(events)
+    return any(event.get("event") == "failed exec's terminal" for event in told)

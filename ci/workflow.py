@@ -71,8 +71,7 @@ class _Run:
                     await self._stages(planned, events)
                 finally:
                     if self.options.explain:
-                        for line in explain.lines(events):
-                            self.console.line(line)
+                        explain.tell(events, self.console.line)
         except BrewlineError as error:  # without a result: there is no engine for the stages
             if not self.record.outcome.results:
                 self.record.no_engine = error.failure
