@@ -16,6 +16,7 @@ from ci.engine import answering_runtime
 from ci.environment import Environment, cache_folder
 from ci.errors import BrewlineError, Failure
 from ci.settings import Settings
+from engine.launcher import SBIN
 
 _GIGABYTE = 1024**3
 _DISK_NEEDED = 6 * _GIGABYTE
@@ -129,7 +130,7 @@ def _embedded(*, needed: bool) -> Iterator[Finding]:
 
 def _modprobe() -> bool:
     """Whether the kernel could load overlay: a module that is not loaded yet is no lack."""
-    modprobe = shutil.which("modprobe", path="/usr/sbin:/sbin")
+    modprobe = shutil.which("modprobe", path=SBIN)
     if not modprobe:
         return False
     command = [modprobe, "--dry-run", "--quiet", "overlay"]

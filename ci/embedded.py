@@ -17,10 +17,7 @@ from typing import Any
 from ci.environment import cache_folder
 from ci.errors import InfrastructureError
 from engine import requirements
-from engine.launcher import script
-
-# Where ip and iptables live: a shell that is not root's own often lacks it.
-_SBIN = "/usr/sbin:/sbin"
+from engine.launcher import SBIN, script
 
 # Where this program lies, which need not be the tree that it works on.
 PROGRAM = Path(__file__).resolve().parent.parent
@@ -28,12 +25,7 @@ PROGRAM = Path(__file__).resolve().parent.parent
 
 def missing_packages(packages: Mapping[str, str] | None = None) -> list[str]:
     """Debian packages (of the embedded engine, if not of others) that this machine lacks."""
-    path = f"{os.environ.get('PATH', '')}:{_SBIN}"
-    return [
-        package
-        for probe, package in (packages or requirements.PACKAGES).items()
-        if not (Path(probe).exists() if probe.startswith("/") else shutil.which(probe, path=path))
-    ]
+    return requirements.missing(packages, path=f"{os.environ.get('PATH', '')}:{SBIN}")
 
 
 def install_command(packages: list[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-# Where ip and iptables live: a shell that is not root's own often lacks it.
-_SBIN = "/usr/sbin:/sbin"
+SBIN = "/usr/sbin:/sbin"
+"""Where ip and iptables live: a shell that is not root's own often lacks it."""
 
 NAMESPACES = (
     *("unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"),
@@ -46,7 +46,7 @@ def script(
     """
     assignments = (f"{name}={shlex.quote(value)}" for name, value in (variables or {}).items())
     return _SCRIPT.format(
-        sbin=_SBIN,
+        sbin=SBIN,
         program=shlex.quote(str(program)),
         variables=" ".join(assignments),
         bytecode=shlex.quote(str(bytecode)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGES = {
@@ -23,14 +24,13 @@ TEST_PACKAGES = {**PACKAGES, "skopeo": "skopeo"}
 """The same for the engine's tests: another reader of images."""
 
 
-def missing() -> list[str]:
-    """The packages to install."""
-    found = []
-    for name, package in PACKAGES.items():
-        there = Path(name).exists() if name.startswith("/") else shutil.which(name)
-        if not there:
-            found.append(package)
-    return found
+def missing(packages: Mapping[str, str] | None = None, *, path: str | None = None) -> list[str]:
+    """Which of `packages` (the engine's, if none are given) are not on `path` or in PATH."""
+    return [
+        package
+        for name, package in (packages or PACKAGES).items()
+        if not (Path(name).exists() if name.startswith("/") else shutil.which(name, path=path))
+    ]
 
 
 def complaint() -> str:
