@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.errors import ExecError
 from engine.model import (
     Container,
     MountedCache,
@@ -18,6 +20,7 @@ from engine.model import (
 from engine.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from engine.executor.output import Output
     from engine.session import Session
 
 
@@ -115,3 +118,21 @@ async def container_mounts_key(
 def as_expected(expect: str, code: int) -> bool:
     """Whether an exit code is one that the caller takes for a success."""
     return expect == "ANY" or (code == 0) == (expect == "SUCCESS")
+
+
+def failure(
+    session: Session,
+    args: Sequence[str],
+    message: str,
+    *,
+    exit_code: int = -1,
+    output: Output | None = None,
+) -> ExecError:
+    """The error of a command that failed or, without output, could not be started."""
+    return ExecError(
+        message,
+        command=session.without_secrets(args),
+        exit_code=exit_code,
+        stdout="" if output is None else output.stdout.tail(),
+        stderr="" if output is None else output.stderr.tail(),
+    )

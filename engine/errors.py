@@ -54,8 +54,12 @@ class ExecError(EngineError):
 
     def within(self, context: str) -> ExecError:
         """The same failure with the place where it happened before its message."""
+        return self.retold(f"{context}: {self}")
+
+    def retold(self, message: str) -> ExecError:
+        """The same failure with another message."""
         return ExecError(
-            f"{context}: {self}",
+            message,
             command=self.command,
             exit_code=self.exit_code,
             stdout=self.stdout,

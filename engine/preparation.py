@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.command import Exec, Inputs
-from engine.errors import EngineError, ExecError
+from engine.command import Exec, Inputs, failure
+from engine.errors import EngineError
 from engine.executor.spec import Meta, Mount
 from engine.lazy import finished
 from engine.model import (
@@ -113,7 +113,7 @@ def _prepare(
     held.callback(shutil.rmtree, folder, ignore_errors=True)
     # Closed before the overlay is unmounted: an open directory would keep it alive.
     with Root(active.merged) as root:
-        user = _user(root, container, command)
+        user = _user(session, root, container, command)
         meta = Meta(
             args=command.args,
             env=_environment(session, container, user),
@@ -132,15 +132,15 @@ def _prepare(
             ready.stubs += _stub(root, mount)
         ready.meta = replace(meta, mounts=tuple(mounts))
         _make_workdir(root, container, ready, user)
-    _redirect(container, command, ready)
+    _redirect(session, container, command, ready)
     return ready
 
 
-def _user(root: Root, container: Container, command: Exec) -> User:
+def _user(session: Session, root: Root, container: Container, command: Exec) -> User:
     try:
         return find_user(root, container.user)
     except UnknownUser as error:
-        raise ExecError(f"get user: {error}", command=list(command.args), exit_code=-1) from None
+        raise failure(session, command.args, f"get user: {error}") from None
 
 
 def _environment(session: Session, container: Container, user: User) -> tuple[tuple[str, str], ...]:
@@ -165,7 +165,7 @@ def _make_workdir(root: Root, container: Container, ready: Prepared, user: User)
     root.make_dirs(path, owner=(user.uid, user.gid))
 
 
-def _redirect(container: Container, command: Exec, ready: Prepared) -> None:
+def _redirect(session: Session, container: Container, command: Exec, ready: Prepared) -> None:
     """Read the file that is the command's input, and see to the files that take its output."""
     if command.stdin:
         ready.stdin = command.stdin.encode()
@@ -184,7 +184,7 @@ def _redirect(container: Container, command: Exec, ready: Prepared) -> None:
         except OSError as error:
             why = os.strerror(error.errno or 0).lower()
             said = f"open redirect {stream} file: open {target}: {why}"
-            raise ExecError(said, command=list(command.args), exit_code=-1) from None
+            raise failure(session, command.args, said) from None
         ready.redirects.append((stream, *place))
 
 

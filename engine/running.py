@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from engine.command import Exec, Inputs, as_expected
-from engine.errors import ExecError
+from engine.command import Exec, Inputs, as_expected, failure
 from engine.executor.output import Output, text
 from engine.lazy import finished
 from engine.model import Container
@@ -57,10 +56,13 @@ async def _performed(
                 async with watched(session, command.args):
                     code = await session.execute(ready, output)
             except TimeOver as error:
-                raise _failed(session, command, _TIME_OVER, output, str(error)) from None
+                raise failure(
+                    session, command.args, str(error), exit_code=_TIME_OVER, output=output
+                ) from None
             if not as_expected(command.expect, code):
                 await session.terminals.offer(container, ready, output)
-                raise _failed(session, command, code, output, await _why(session, code))
+                why = await _why(session, code)
+                raise failure(session, command.args, why, exit_code=code, output=output)
             committing = asyncio.to_thread(_committed, session, ready, key, code, output)
             return await finished(committing)
 
@@ -70,16 +72,6 @@ async def _why(session: Session, code: int) -> str:
     if Disk.of(session.store.path).full:
         why += f"; {await asyncio.to_thread(lack_of_room, session.settings)}"
     return why
-
-
-def _failed(session: Session, command: Exec, code: int, output: Output, message: str) -> ExecError:
-    return ExecError(
-        message,
-        command=session.without_secrets(command.args),
-        exit_code=code,
-        stdout=output.stdout.tail(),
-        stderr=output.stderr.tail(),
-    )
 
 
 def _committed(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExecError
-from engine.command import Exec, container_mounts_key, inputs_of
+from engine.command import Exec, container_mounts_key, failure, inputs_of
 from engine.executor.output import Output
 from engine.forwarding import into_container, out_of_container
 from engine.lazy import Lazy, ended, together
@@ -243,7 +243,7 @@ class Services:
                             await self._wait_for_ports(service, address, run, output)
                     except TimeOver as error:
                         said = f"its ports do not answer: {error}"
-                        raise _failed(service, said, -1, output) from None
+                        raise failure(session, service.args, said, output=output) from None
                     ports = tuple(p.port for p in container.ports)
                     up.set_result(Up(name, address, ports, ready))
                     await asyncio.shield(run)
@@ -265,9 +265,13 @@ class Services:
                 await asyncio.wait([run], timeout=pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 if run.done():
-                    raise _exited(service, run.result(), output)
+                    raise self._exited(service, run.result(), output)
         if run.done():
-            raise _exited(service, run.result(), output)
+            raise self._exited(service, run.result(), output)
+
+    def _exited(self, service: ContainerService, code: int, output: Output) -> ExecError:
+        message = f"exit code: {code}" if code else "service exited before healthcheck"
+        return failure(self._session, service.args, message, exit_code=code or -1, output=output)
 
     async def _host(self, service: HostService, name: str, up: asyncio.Future[Up]) -> None:
         """Ports of the client's machine in a namespace of their own."""
@@ -301,18 +305,3 @@ class Services:
                 frontend = port.backend if tunnel.native else None
                 forwards.append(replace(port, frontend=frontend))
         return forwards
-
-
-def _exited(service: ContainerService, code: int, output: Output) -> ExecError:
-    message = f"exit code: {code}" if code else "service exited before healthcheck"
-    return _failed(service, message, code or -1, output)
-
-
-def _failed(service: ContainerService, message: str, code: int, output: Output) -> ExecError:
-    return ExecError(
-        message,
-        command=list(service.args),
-        exit_code=code,
-        stdout=output.stdout.tail(),
-        stderr=output.stderr.tail(),
-    )

@@ -33,13 +33,7 @@ class Place:
         except DockerfileError as error:
             raise error.located(self.line, self.name, self.instruction) from None
         except ExecError as error:
-            raise ExecError(
-                f"{error} ({self})",
-                command=error.command,
-                exit_code=error.exit_code,
-                stdout=error.stdout,
-                stderr=error.stderr,
-            ) from None
+            raise error.retold(f"{error} ({self})") from None
         except EngineError as error:
             raise DockerfileError(
                 str(error), self.line, name=self.name, instruction=self.instruction

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.executor.scrubber import Scrubber
+from engine.executor.scrubber import Scrubber, masked
 
 _SHORT = 64 * 1024
 _BUFFERED = 256 * 1024
@@ -149,8 +149,9 @@ class Output:
 
     def replace_stderr(self, said: str) -> None:
         """Have the command have said this and nothing else."""
-        self.stderr.replace(said.encode())
-        self.combined.replace(said.encode())
+        data = masked(said, self._secrets).encode()
+        self.stderr.replace(data)
+        self.combined.replace(data)
 
     @property
     def streams(self) -> tuple[Stream, Stream, Stream]:

@@ -707,9 +707,10 @@ async def test_command_gets_what_its_container_has(
 async def test_unknown_user_keeps_a_command_from_running(
     runtime: FakeRuntime, session: Session, container: Container
 ) -> None:
+    session.set_secret("s", "hunter22")
     with pytest.raises(ExecError, match="unable to find user nobody") as failed:
-        await run(session, replace(container, user="nobody"), "make")
-    assert failed.value.exit_code == -1
+        await run(session, replace(container, user="nobody"), "make", "hunter22")
+    assert (failed.value.exit_code, failed.value.command) == (-1, ["make", "***"])
     assert (runtime.processes, runtime.namespaces) == ([], set())
 
 

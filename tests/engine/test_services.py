@@ -191,6 +191,15 @@ async def test_service_that_ends_before_it_is_ready_is_told_with_its_output_and_
     assert machine.namespaces == set()
 
 
+async def test_a_secret_in_the_command_of_a_service_is_not_told(
+    session: Session, container: Container
+) -> None:
+    session.set_secret("token", "hunter22")
+    with pytest.raises(ExecError) as failed:
+        await session.services.start(service(container, "die", "3", "--token=hunter22"))
+    assert failed.value.command == ["die", "3", "--token=***"]
+
+
 async def test_service_without_a_port_to_wait_for_is_up_at_once(
     machine: Machine, session: Session, container: Container
 ) -> None:

@@ -74,6 +74,14 @@ async def test_secret_does_not_reach_the_file(folder: Callable[[], Path], tmp_pa
     assert {line for line in whole(output.stdout, tmp_path).splitlines()} == {b"a *** b"}
 
 
+async def test_secret_is_not_in_what_a_command_is_made_to_have_said(
+    folder: Callable[[], Path],
+) -> None:
+    output = await collected(Output([b"hunter22"], folder), [], [b"raw"])
+    output.replace_stderr('exec: "hunter22": not found')
+    assert output.stderr.tail() == output.combined.tail() == 'exec: "***": not found'
+
+
 async def test_long_output_of_one_stream_is_on_disk_once(folder: Callable[[], Path]) -> None:
     output = await collected(Output([], folder), [b"x" * 200_000], [])
     assert output.folder is not None
