@@ -30,9 +30,12 @@ def host_directory(
     session: Session, path: Path, selection: Selection = Selection()  # noqa: B008 - immutable
 ) -> Directory:
     """A folder of the client's machine, as it is when it is first asked for."""
-    return Directory(
-        Lazy(lambda: asyncio.to_thread(_imported, session, path, selection, check=True))
-    )
+
+    def load() -> Snapshot:
+        _check_folder(path)
+        return _imported(session, path, selection)
+
+    return Directory(Lazy(lambda: asyncio.to_thread(load)))
 
 
 def host_file(session: Session, path: Path) -> File:
@@ -70,20 +73,13 @@ class _Seen(NamedTuple):
 
 
 def _imported(
-    session: Session,
-    path: Path,
-    selection: Selection | None,
-    *,
-    name: str = "",
-    check: bool = False,
+    session: Session, path: Path, selection: Selection | None, *, name: str = ""
 ) -> Snapshot:
     """The selected files below `path`, or the one called `name`, as a snapshot.
 
     Known by their contents: files that did not change since the last time (by inode, size and
     times) are not read again, and an equal tree is the snapshot that is there.
     """
-    if check:
-        _check_folder(path)
     place = digest("host entries", str(path), selection.key if selection else name)
     record = session.store.recall(place) or {"entries": {}, "layers": []}
     before = {n: _Seen(*fields) for n, fields in record["entries"].items()}
