@@ -29,6 +29,11 @@ def expanded(container: Container, text: str, expand: bool = True) -> str:
     return _VARIABLE.sub(lambda m: env.get(m[1] if m[1] is not None else m[2], ""), text)
 
 
+def absolute(container: Container, path: str, expand: bool) -> str:
+    """`path` from the container's working directory, with its variables if they are asked for."""
+    return container.absolute(expanded(container, path, expand))
+
+
 async def look(session: Session, snapshot: Lazy[Snapshot], answer: Callable[[Root], T]) -> T:
     """What `answer` finds in a snapshot; file errors get the recorded engine's words."""
     held = await snapshot.get()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.api.arguments import expanded
+from engine.api.arguments import absolute, expanded
 from engine.calls import field
 from engine.model import Container, Port, Secret
 
@@ -106,7 +106,7 @@ async def with_workdir(
     session: Session, parent: Container, path: str, expand: bool = False
 ) -> Container:
     """The container with a working directory, relative to the one before."""
-    return replace(parent, workdir=parent.absolute(expanded(parent, path, expand)))
+    return replace(parent, workdir=absolute(parent, path, expand))
 
 
 @field("Container", "withoutWorkdir")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.api.arguments import expanded, look
+from engine.api.arguments import absolute, look
 from engine.api.container import command_of
 from engine.api.values import Named, Stat, entry_exists, entry_stat
 from engine.calls import field
@@ -49,7 +49,7 @@ async def directory(
     session: Session, container: Container, path: str, expand: bool = False
 ) -> Directory:
     """A directory of the container, mounts included."""
-    target = container.absolute(expanded(container, path, expand))
+    target = absolute(container, path, expand)
     snapshot, inside = container.place(target)
     return Directory(snapshot, inside, shown=target)
 
@@ -57,7 +57,7 @@ async def directory(
 @field("Container", "file")
 async def file(session: Session, container: Container, path: str, expand: bool = False) -> File:
     """A file of the container, mounts included."""
-    target = container.absolute(expanded(container, path, expand))
+    target = absolute(container, path, expand)
     snapshot, inside = container.place(target)
     return File(snapshot, inside, shown=target)
 
@@ -72,7 +72,7 @@ async def exists(
     expand: bool = False,
 ) -> bool:
     """Whether a path is there, of the expected type."""
-    target = container.absolute(expanded(container, path, expand))
+    target = absolute(container, path, expand)
     snapshot, inside = container.place(target)
     follow = not do_not_follow_symlinks
     return await look(

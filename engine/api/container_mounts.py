@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine import files
-from engine.api.arguments import expanded, owner_ids, written_ids
+from engine.api.arguments import absolute, owner_ids, written_ids
 from engine.calls import field
 from engine.model import (
     CacheVolume,
@@ -27,6 +27,16 @@ from engine.model import (
 if TYPE_CHECKING:
     from engine.session import Session
 
+Files = TypeVar("Files", Directory, File)
+
+
+def _owned(session: Session, source: Files, ids: tuple[int, int] | None) -> Files:
+    """What is mounted as the owner's, if there is one."""
+    if ids is None:
+        return source
+    owned = files.chowned(session.snapshots, source.snapshot, source.path, ids)
+    return replace(source, snapshot=owned)
+
 
 @field("Container", "withMountedDirectory")
 async def with_mounted_directory(
@@ -39,11 +49,8 @@ async def with_mounted_directory(
     expand: bool = False,
 ) -> Container:
     """The container with a directory mounted; what commands write there goes on with it."""
-    ids = await owner_ids(session, parent, owner)
-    if ids is not None:
-        owned = files.chowned(session.snapshots, source.snapshot, source.path, ids)
-        source = replace(source, snapshot=owned)
-    target = parent.absolute(expanded(parent, path, expand))
+    source = _owned(session, source, await owner_ids(session, parent, owner))
+    target = absolute(parent, path, expand)
     return parent.with_mount(MountedDirectory(target=target, source=source, read_only=read_only))
 
 
@@ -57,11 +64,8 @@ async def with_mounted_file(
     expand: bool = False,
 ) -> Container:
     """The container with a file mounted."""
-    ids = await owner_ids(session, parent, owner)
-    if ids is not None:
-        owned = files.chowned(session.snapshots, source.snapshot, source.path, ids)
-        source = replace(source, snapshot=owned)
-    target = parent.absolute(expanded(parent, path, expand))
+    source = _owned(session, source, await owner_ids(session, parent, owner))
+    target = absolute(parent, path, expand)
     return parent.with_mount(MountedFile(target=target, source=source))
 
 
@@ -79,12 +83,11 @@ async def with_mounted_cache(
     """The container with a cache volume mounted; another source or owner is another volume."""
     ids = await owner_ids(session, parent, owner or cache.owner)
     source = source or cache.source
-    if source is not None and ids is not None:
-        owned = files.chowned(session.snapshots, source.snapshot, source.path, ids)
-        source = replace(source, snapshot=owned)
+    if source is not None:
+        source = _owned(session, source, ids)
     name = written_ids(ids)
     mount = MountedCache(
-        target=parent.absolute(expanded(parent, path, expand)),
+        target=absolute(parent, path, expand),
         volume=CacheVolume(f"{cache.key} of {name}") if name else cache,
         sharing=cache.sharing if sharing == "SHARED" else sharing,
         owner=name,
@@ -98,7 +101,7 @@ async def with_mounted_temp(
     session: Session, parent: Container, path: str, size: int | None = None, expand: bool = False
 ) -> Container:
     """The container with a tmpfs mounted, empty for each command."""
-    target = parent.absolute(expanded(parent, path, expand))
+    target = absolute(parent, path, expand)
     return parent.with_mount(MountedTemp(target=target, size=size))
 
 
@@ -113,7 +116,7 @@ async def with_mounted_secret(
     expand: bool = False,
 ) -> Container:
     """The container with a secret as a file, in memory only."""
-    target = parent.absolute(expanded(parent, path, expand))
+    target = absolute(parent, path, expand)
     return parent.with_mount(MountedSecret(target=target, secret=source, owner=owner, mode=mode))
 
 
@@ -127,7 +130,7 @@ async def with_unix_socket(
     expand: bool = False,
 ) -> Container:
     """The container with a unix socket of the client's machine."""
-    target = parent.absolute(expanded(parent, path, expand))
+    target = absolute(parent, path, expand)
     return parent.with_mount(MountedSocket(target=target, socket=source, owner=owner))
 
 
@@ -136,7 +139,7 @@ async def without_mount(
     session: Session, parent: Container, path: str, expand: bool = False
 ) -> Container:
     """The container without what is mounted at a path."""
-    target = parent.absolute(expanded(parent, path, expand))
+    target = absolute(parent, path, expand)
     return replace(parent, mounts=tuple(m for m in parent.mounts if m.target != target))
 
 
