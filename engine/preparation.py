@@ -220,13 +220,7 @@ def _mounts(
     # Outer mounts first, so that an inner one is not hidden.
     for number, mount in enumerate(sorted(container.mounts, key=lambda m: len(m.target))):
         match mount:
-            case MountedDirectory():
-                snapshot = ready.inputs.mounts[mount.target]
-                source = _mounted(session, snapshot, mount.target, mount.read_only, ready, held)
-                with Root(source) as tree:
-                    path = tree.real(mount.source.path)
-                yield Mount(target=mount.target, source=path, read_only=mount.read_only)
-            case MountedFile():
+            case MountedDirectory() | MountedFile():
                 snapshot = ready.inputs.mounts[mount.target]
                 source = _mounted(session, snapshot, mount.target, mount.read_only, ready, held)
                 with Root(source) as tree:
