@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from engine.executor.output import Output
     from engine.session import Session
 
+_SHOWN = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exec:
@@ -118,6 +120,11 @@ async def container_mounts_key(
 def as_expected(expect: str, code: int) -> bool:
     """Whether an exit code is one that the caller takes for a success."""
     return expect == "ANY" or (code == 0) == (expect == "SUCCESS")
+
+
+def shown(session: Session, args: Sequence[str]) -> str:
+    """A command, when people are told what made a layer or files: its beginning, no secrets."""
+    return " ".join(session.without_secrets(args))[:_SHOWN]
 
 
 def failure(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.command import Exec, Inputs, as_expected, inputs_of, parts_of
+from engine.command import Exec, Inputs, as_expected, inputs_of, parts_of, shown
 from engine.explanation import why
 from engine.lazy import Lazy
 from engine.longtext import LongText
@@ -18,9 +18,6 @@ from engine.store import digest
 
 if TYPE_CHECKING:
     from engine.session import Session
-
-# Of a command, when people are told what made files.
-_SHOWN = 200
 
 
 def with_exec(session: Session, container: Container, command: Exec) -> Container:
@@ -89,7 +86,10 @@ async def _performed(
 
 
 def _note(session: Session, command: Exec, inputs: Inputs, ran: Ran) -> None:
-    what = " ".join(session.without_secrets(command.args))[:_SHOWN]
+    """Note what made files, if anybody listens: explanations alone ask for it."""
+    if not session.settings.events:
+        return
+    what = shown(session, command.args)
     lineage = session.snapshots.lineage
     lineage.note(ran.rootfs.key, f"after {what}", what, inputs.rootfs.key)
 

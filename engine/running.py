@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from engine.command import Exec, Inputs, as_expected, failure
+from engine.command import Exec, Inputs, as_expected, failure, shown
 from engine.executor.output import Output, text
 from engine.lazy import finished
 from engine.model import Container
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # As timeout(1) has it.
 _TIME_OVER = 124
-# Of a command, when people are told what made a layer.
-_SHOWN = 200
 _STREAMS = ("stdout", "stderr", "combined")
 
 
@@ -94,7 +92,7 @@ def _committed(
         "rootfs": [rootfs.layers, rootfs.key, rootfs.plain],
         "mounts": {t: [s.layers, s.key, s.plain] for t, s in mounts.items()},
         "exit_code": code,
-        "what": " ".join(session.without_secrets(ready.meta.args))[:_SHOWN],
+        "what": shown(session, ready.meta.args),
         **records,
     }
     session.store.remember(key, record)
