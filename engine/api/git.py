@@ -1,4 +1,4 @@
-"""Query.git, and the fields of GitRepository and GitRef."""
+"""Query.git, Directory.asGit, and the fields of GitRepository and GitRef."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.calls import field
+from engine.changes import Changeset, changeset
 from engine.errors import EngineError
 from engine.git import fetching, refs
 from engine.git.fetching import Checkout
+from engine.git.local import uncommitted_gone
 from engine.git.refs import Ref, Remote, Repository
 from engine.model import Directory, Secret, Socket
 
@@ -55,10 +57,16 @@ async def repository(
     return await fetching.looked_at(session, remote, keep_git_dir=keep_git_dir is not False)
 
 
+@field("Directory", "asGit")
+async def as_git(session: Session, directory: Directory) -> Repository:
+    """The Git repository that the directory, its parent or the like holds, as it is."""
+    return await fetching.looked_at(session, directory)
+
+
 @field("GitRepository", "url")
-async def url(session: Session, held: Repository) -> str:
-    """The repository's URL."""
-    return held.remote.url
+async def url(session: Session, held: Repository) -> str | None:
+    """The repository's URL; none of one in a directory."""
+    return held.source.url if isinstance(held.source, Remote) else None
 
 
 @field("GitRepository", "head")
@@ -113,6 +121,15 @@ async def branches(
 ) -> list[str]:
     """The names of the branches, or of those that match a pattern."""
     return refs.names(held, "refs/heads/", patterns or ())
+
+
+@field("GitRepository", "uncommitted")
+async def uncommitted(session: Session, held: Repository) -> Changeset:
+    """What is not committed yet: changed files, staged or not, and new ones not ignored."""
+    if isinstance(held.source, Remote):
+        files = fetching.tree(session, refs.find(held, "HEAD"), Checkout())
+        return changeset(session, files, files)
+    return changeset(session, uncommitted_gone(session, held.source), held.source)
 
 
 @field("GitRef", "commit")

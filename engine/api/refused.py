@@ -14,8 +14,6 @@ _Arguments: TypeAlias = Mapping[str, Sequence[tuple[str, str, str]]]
 """Arguments by reason, each with the type and the field that it is of."""
 
 _MODULES = "modules are not run: it serves ordinary programs"
-_GIT = "a repository that lies in a directory could lead out of it: give the URL of one"
-_WORKING_TREE = "no repository here has a working tree that could have been changed"
 _GPU = "graphics processors are not passed on to containers"
 _NESTING = "a container gets no session of its own"
 _NO_RUNTIME = "there is no container runtime here whose image store it could be"
@@ -38,8 +36,7 @@ _FIELDS = {
         _NO_RUNTIME: "exportImage",
         _VOLUME: "withMountedVolume",
     },
-    "Directory": {_GIT: "asGit", _MODULES: "asModule asModuleSource"},
-    "GitRepository": {_WORKING_TREE: "uncommitted"},
+    "Directory": {_MODULES: "asModule asModuleSource"},
     "Host": {_NO_RUNTIME: "containerImage"},
     "Address": {_VOLUME: "volume"},
 }

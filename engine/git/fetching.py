@@ -1,4 +1,4 @@
-"""Git repositories on servers, read with the machine's own `git`."""
+"""Git repositories on servers and in directories, read with the machine's own `git`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import base64
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from engine.errors import EngineError, ProcessError
+from engine.git import local
 from engine.git.refs import Ref, Remote, Repository
 from engine.lazy import Lazy
 from engine.model import Directory
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _LONGEST_SECONDS = 600
 _NAMES = "--format=%(refname)"
+_MARKS = "refs/brewline"
+_SUBMODULES = {"GIT_ALLOW_PROTOCOL": "http:https:ssh:git"}
 _SECOND = 1
 """When every file of a tree was changed: the same each time, and not 0, which some tools take for
 a file that is not there."""
@@ -40,13 +44,24 @@ class Checkout:
     tags: bool = False
 
 
-async def looked_at(session: Session, remote: Remote, *, keep_git_dir: bool) -> Repository:
-    """What a server says of a repository. Raises EngineError if it says nothing."""
-    async with _folder(session, remote) as (folder, env):
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A new folder to work in, and how `git` reaches the repository from there."""
+
+    folder: Path
+    env: dict[str, str]
+    url: str
+
+
+async def looked_at(
+    session: Session, source: Remote | Directory, *, keep_git_dir: bool = True
+) -> Repository:
+    """What there is to know of a repository. Raises EngineError if it cannot be read."""
+    async with _reached(session, source) as work:
         try:
-            lines = await _git(folder, env, "ls-remote", "--symref", "--", remote.url)
+            lines = await _git(work, "ls-remote", "--symref", "--", work.url)
         except ProcessError as error:
-            raise _unreadable(remote, error) from None
+            raise _unreadable(source, error) from None
     refs, symbolic = {}, {}
     for line in lines.splitlines():
         what, _, name = line.partition("\t")
@@ -54,26 +69,30 @@ async def looked_at(session: Session, remote: Remote, *, keep_git_dir: bool) -> 
             symbolic[name] = what.removeprefix("ref: ")
         elif name:
             refs[name] = what
-    return Repository(remote=remote, refs=refs, symbolic=symbolic, keep_git_dir=keep_git_dir)
+    return Repository(source=source, refs=refs, symbolic=symbolic, keep_git_dir=keep_git_dir)
 
 
 def tree(session: Session, ref: Ref, checkout: Checkout) -> Directory:
     """The files of a commit, fetched when they are first asked for."""
+    source = ref.repository.source
 
     async def compute() -> Snapshot:
-        kept = (ref.repository.remote.url, checkout.depth, checkout.tags, ref.name)
+        if isinstance(source, Remote):
+            place = source.url
+        else:
+            place = digest((await source.snapshot.get()).key, source.path)
+        kept = (place, checkout.depth, checkout.tags, ref.name)
         key = digest("git tree", ref.commit, *(kept if checkout.git_dir else ()))
         known = session.snapshots.recall(key)
         if known is not None:
             return known
-        remote = ref.repository.remote
-        async with _folder(session, remote) as (folder, env):
-            top = folder / "fs"
+        async with _reached(session, source) as work:
+            top = work.folder / "fs"
             top.mkdir(mode=0o755)
             try:
-                await _check_out(top, env, ref, checkout)
+                await _check_out(replace(work, folder=top), ref, checkout)
             except ProcessError as error:
-                raise _unreadable(remote, error) from None
+                raise _unreadable(source, error) from None
             await asyncio.to_thread(_tidy, top, checkout.git_dir)
             made = Snapshot((session.store.adopt(top),), key)
         session.snapshots.remember(made)
@@ -82,54 +101,57 @@ def tree(session: Session, ref: Ref, checkout: Checkout) -> Directory:
     return Directory(Lazy(compute))
 
 
-async def _check_out(top: Path, env: Mapping[str, str], ref: Ref, checkout: Checkout) -> None:
-    await _git(top, env, "-c", "init.defaultBranch=main", "init", "--quiet", "--template=")
-    await _git(top, env, "remote", "add", "origin", ref.repository.remote.url)
-    await _fetch(top, env, ref, depth=checkout.depth)
-    if checkout.tags:
-        await _git(top, env, "fetch", "--quiet", "origin", "refs/tags/*:refs/tags/*")
+async def _check_out(work: _Work, ref: Ref, checkout: Checkout) -> None:
+    await _git(work, "-c", "init.defaultBranch=main", "init", "--quiet", "--template=")
+    on_server = isinstance(ref.repository.source, Remote)
+    if on_server:
+        await _git(work, "remote", "add", "origin", work.url)
+    # As recorded: tags of the history come along from a directory, and from a server if asked for.
+    await _fetch(work, ref.commit, "--no-tags" if on_server else "", depth=checkout.depth)
+    if checkout.tags and on_server:
+        await _git(work, "fetch", "--quiet", "origin", "refs/tags/*:refs/tags/*")
     if ref.name.startswith("refs/"):
-        await _git(top, env, "update-ref", ref.name, ref.commit)
+        await _git(work, "update-ref", ref.name, ref.commit)
     branch = ref.name.removeprefix("refs/heads/")
     place = [branch] if branch != ref.name else ["--detach", ref.commit]
-    await _git(top, env, "checkout", "--quiet", "--force", *place)
-    if (top / ".gitmodules").exists():
+    await _git(work, "checkout", "--quiet", "--force", *place)
+    if (work.folder / ".gitmodules").exists():
         update = ("submodule", "update", "--quiet", "--init", "--recursive")
-        await _git(top, env, *update)
+        await _git(replace(work, env=work.env | _SUBMODULES), *update)
     # The index holds times of files; without them equal checkouts are equal.
-    await _git(top, env, "read-tree", "HEAD")
+    await _git(work, "read-tree", "HEAD")
 
 
-async def _fetch(top: Path, env: Mapping[str, str], ref: Ref, *, depth: int) -> None:
+async def _fetch(work: _Work, commit: str, *options: str, depth: int) -> None:
     """Fetch a commit, with no more history than the server makes needed."""
-    url = ref.repository.remote.url
-    fetch = ("fetch", "--quiet", "--no-tags", "--force", "--update-head-ok")
+    fetch = ("fetch", "--quiet", "--force", "--update-head-ok", *filter(None, options))
+    mark = f"{_MARKS}/commit"
     try:
         limit = (f"--depth={depth}",) if depth > 0 else ()
-        await _git(top, env, *fetch, *limit, url, ref.commit)
+        await _git(work, *fetch, *limit, work.url, f"{commit}:{mark}")
     except ProcessError:
         # A plain file server has no shallow history, and some servers give no single commits.
-        everything = [f"+refs/{kind}/*:refs/brewline/{kind}/*" for kind in ("heads", "tags")]
-        await _git(top, env, *fetch, url, *everything)
-        for name in (await _git(top, env, "for-each-ref", _NAMES, "refs/brewline")).split():
-            await _git(top, env, "update-ref", "-d", name)
+        everything = [f"+refs/{kind}/*:{_MARKS}/{kind}/*" for kind in ("heads", "tags")]
+        await _git(work, *fetch, work.url, *everything)
+    for name in (await _git(work, "for-each-ref", _NAMES, _MARKS)).split():
+        await _git(work, "update-ref", "-d", name)
 
 
 async def common_ancestor(session: Session, one: Ref, other: Ref) -> Ref:
     """The best common ancestor of two commits. Raises EngineError if they have none."""
     async with AsyncExitStack() as stack:
-        top, env = await stack.enter_async_context(_folder(session, one.repository.remote))
-        await _git(top, env, "init", "--quiet", "--bare", "--template=")
+        top = await stack.enter_async_context(_reached(session, one.repository.source))
+        await _git(top, "init", "--quiet", "--bare", "--template=")
         for ref in (one, other):
-            remote = ref.repository.remote
-            _, its_env = await stack.enter_async_context(_folder(session, remote))
+            source = ref.repository.source
+            work = await stack.enter_async_context(_reached(session, source))
             try:
-                await _fetch(top, its_env, ref, depth=0)
+                await _fetch(replace(work, folder=top.folder), ref.commit, "--no-tags", depth=0)
             except ProcessError as error:
-                raise _unreadable(remote, error) from None
-            await _git(top, env, "update-ref", f"refs/heads/{ref.commit}", ref.commit)
+                raise _unreadable(source, error) from None
+            await _git(top, "update-ref", f"refs/heads/{ref.commit}", ref.commit)
         try:
-            found = await _git(top, env, "merge-base", one.commit, other.commit)
+            found = await _git(top, "merge-base", one.commit, other.commit)
         except ProcessError:
             said = f"{one.commit} and {other.commit} have no common ancestor"
             raise EngineError(said) from None
@@ -137,15 +159,22 @@ async def common_ancestor(session: Session, one: Ref, other: Ref) -> Ref:
 
 
 @asynccontextmanager
-async def _folder(session: Session, remote: Remote) -> AsyncIterator[tuple[Path, dict[str, str]]]:
-    """A new folder to work in, and what the environment of `git` there tells of the remote."""
+async def _reached(session: Session, source: Remote | Directory) -> AsyncIterator[_Work]:
+    """A repository that `git` can read, and a new folder for what comes of it."""
     folder = session.store.folder("git")
     secret = session.folder("git")
-    try:
-        yield folder, _environment(session, remote, secret)
-    finally:
-        for each in (folder, secret):
-            await asyncio.to_thread(shutil.rmtree, each, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            if isinstance(source, Remote):
+                yield _Work(folder, _environment(session, source, secret), source.url)
+            else:
+                held = await source.snapshot.get()
+                opening = local.opened(session, held, source)
+                repository = await asyncio.to_thread(stack.enter_context, opening)
+                yield _Work(folder, local.ENVIRONMENT, f"file://{quote(str(repository.git_dir))}")
+        finally:
+            for each in (folder, secret):
+                await asyncio.to_thread(shutil.rmtree, each, ignore_errors=True)
 
 
 def _environment(session: Session, remote: Remote, secret: Path) -> dict[str, str]:
@@ -157,7 +186,7 @@ def _environment(session: Session, remote: Remote, secret: Path) -> dict[str, st
         ssh += f" -o StrictHostKeyChecking=yes -o UserKnownHostsFile={place}"
     env = {
         "GIT_TERMINAL_PROMPT": "0",  # nobody is there to answer
-        "GIT_ALLOW_PROTOCOL": "http:https:ssh:git",  # of submodules too
+        **_SUBMODULES,
         "GIT_SSH_COMMAND": ssh,
         "LC_ALL": "C",
     }
@@ -180,22 +209,24 @@ def _authorization(session: Session, remote: Remote) -> str:
     return f"basic {base64.b64encode(pair.encode()).decode()}"
 
 
-async def _git(top: Path, env: Mapping[str, str], *command: str) -> str:
+async def _git(work: _Work, *command: str) -> str:
     # The client may be a hook of git's, with a repository of its own in the environment.
     without = ("env", "-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE")
-    ceiling = f"GIT_CEILING_DIRECTORIES={top.parent}"
-    whole = (*without, ceiling, "git", "-C", str(top), *command)
-    return await run(*whole, env=env, timeout=_LONGEST_SECONDS)
+    ceiling = f"GIT_CEILING_DIRECTORIES={work.folder.parent}"
+    whole = (*without, ceiling, "git", "-C", str(work.folder), *command)
+    return await run(*whole, env=work.env, timeout=_LONGEST_SECONDS)
 
 
-def _unreadable(remote: Remote, error: ProcessError) -> EngineError:
+def _unreadable(source: Remote | Directory, error: ProcessError) -> EngineError:
+    if not isinstance(source, Remote):
+        return local.failed(error)
     said = " ".join(error.output.replace("fatal: ", "").split())
-    return EngineError(f"failed to read git repository {remote.url}: {said}")
+    return EngineError(f"failed to read git repository {source.url}: {said}")
 
 
 def _tidy(top: Path, keep: bool) -> None:
     """Leave what is the same each time: plain permissions, one time, and no `.git` unless asked."""
-    for name in ("FETCH_HEAD", "ORIG_HEAD", "logs"):
+    for name in ("FETCH_HEAD", "ORIG_HEAD", "logs", _MARKS):
         place = top / ".git" / name
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     if not keep:

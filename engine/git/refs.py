@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from engine.errors import EngineError
-from engine.model import Secret, Socket
+from engine.model import Directory, Secret, Socket
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PEELED = "^{}"
@@ -20,7 +20,7 @@ _VERSION = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """Where a repository is, and how it is reached."""
+    """Where a repository on a server is, and how it is reached."""
 
     url: str
     username: str = ""
@@ -34,7 +34,7 @@ class Remote:
 class Repository:
     """A repository as it was when it was looked at: its refs with their commits."""
 
-    remote: Remote
+    source: Remote | Directory
     refs: Mapping[str, str]
     symbolic: Mapping[str, str]
     keep_git_dir: bool = True
