@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.command import Exec, inputs_of
-from engine.errors import EngineError
+from engine.command import Exec, failure, inputs_of
+from engine.errors import EngineError, ExecError
 from engine.executor.console import Console
 from engine.executor.interactive import Interactive
 from engine.executor.output import Output
@@ -60,7 +60,10 @@ class Terminals:
             network = ready.namespace.path
             _announce(terminal, meta)
             console = stack.enter_context(self._console(terminal, container))
-            await self._interactive.run(meta, ready.rootfs.merged, network, console)
+            try:
+                await self._interactive.run(meta, ready.rootfs.merged, network, console)
+            except ExecError as error:
+                raise failure(session, args, str(error)) from None
 
     async def open_within(self, service: ContainerService, args: Sequence[str]) -> None:
         """Open a terminal in the container of a service, which is started if it is not up."""

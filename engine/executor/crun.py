@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.executor.ending import NOT_STARTED, exit_code
 from engine.executor.filters import Filters
 from engine.executor.output import Output
 from engine.executor.spec import Meta, specification
@@ -32,7 +32,6 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 _BLOCK = 1 << 18
 _STARTING_SECONDS, _STARTING_TRIES = 0.005, 200
 _JUST_BEGUN_SECONDS = 0.2
-_NOT_STARTED = re.compile(rb"^ERROR \(catatonit:\d+\): failed to exec pid1: (?P<why>.*)\n\Z")
 
 
 class Crun:
@@ -108,14 +107,11 @@ class Crun:
             raise
         finally:
             following.cancel()
-        code = process.returncode
-        assert code is not None
-        if log.exists() and (said := log.read_text().strip()) and not pid.exists():
-            raise EngineError(f"the container did not start: {said}")
+        assert process.returncode is not None
+        code = exit_code(process.returncode, log, pid, "the container")
         if code == 1:
             _explain_not_started(meta.args[0], output)
-        # What a shell reports for a process that a signal ended.
-        return code if code >= 0 else 128 - code
+        return code
 
 
 def _sealed(name: str) -> str:
@@ -137,7 +133,7 @@ def _sealed(name: str) -> str:
 
 def _explain_not_started(program: str, output: Output) -> None:
     """Say why there is no such command in the words of the recorded engine."""
-    match = _NOT_STARTED.match(output.stderr.short())
+    match = NOT_STARTED.fullmatch(output.stderr.short())
     if match is None:
         return
     why = match["why"].decode(errors="replace").lower()

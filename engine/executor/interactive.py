@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -16,16 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError, ExecError
+from engine.errors import ExecError
 from engine.executor.console import Console
+from engine.executor.ending import NOT_STARTED, exit_code
 from engine.executor.spec import Meta, specification
 from engine.lazy import finished
 from engine.process import spawn
 
 _GRACE_SECONDS = 2.0
 """How long a command that was hung up on may take before it is killed."""
-
-_NOT_STARTED = re.compile(rb"ERROR \(catatonit:\d+\): failed to exec pid1: (?P<why>.*)\r\n\Z")
 
 
 class Interactive:
@@ -55,7 +53,7 @@ class Interactive:
         finally:
             shutil.rmtree(bundle, ignore_errors=True)
             shutil.rmtree(self._state / name, ignore_errors=True)
-        if code == 1 and (match := _NOT_STARTED.search(console.first)):
+        if code == 1 and (match := NOT_STARTED.search(console.first)):
             why = match["why"].decode(errors="replace").lower()
             said = f'exec: "{meta.args[0]}": {why}'
             raise ExecError(said, command=list(meta.args), exit_code=-1)
@@ -93,10 +91,7 @@ class Interactive:
                 await console.join(listening, over)
             finally:
                 await finished(_end(over, pid))
-        code = over.result()
-        if log.exists() and (said := log.read_text().strip()) and not pid.exists():
-            raise EngineError(f"the terminal's command did not start: {said}")
-        return code if code >= 0 else 128 - code
+        return exit_code(over.result(), log, pid, "the terminal's command")
 
 
 async def _end(over: asyncio.Future[int], pid_file: Path) -> None:

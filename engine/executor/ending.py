@@ -1,0 +1,21 @@
+"""How a container ended: what crun, and the init in the container, tell of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from engine.errors import EngineError
+
+NOT_STARTED = re.compile(rb"ERROR \(catatonit:\d+\): failed to exec pid1: (?P<why>[^\r\n]*)\r?\n\Z")
+"""What the init writes where a command cannot be started; it ends with 1 then."""
+
+
+def exit_code(code: int, log: Path, pid_file: Path, what: str) -> int:
+    """The exit code that a shell reports for crun's, which a signal may have ended.
+
+    Raises EngineError if crun itself failed: `what` did not start.
+    """
+    if log.exists() and (said := log.read_text().strip()) and not pid_file.exists():
+        raise EngineError(f"{what} did not start: {said}")
+    return code if code >= 0 else 128 - code
