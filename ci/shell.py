@@ -18,9 +18,7 @@ from ci.engine import Engine
 from ci.errors import InfrastructureError
 from ci.stage import Ran, Result
 from engine.progress import one_line
-
-# With an editable line where the image has bash.
-_SHELL = ["sh", "-c", "command -v bash >/dev/null && exec bash; exec sh"]
+from engine.shell import LINE_EDITING
 
 
 def attending(engines: Sequence[Engine]) -> tuple[Engine, ...]:
@@ -45,7 +43,7 @@ async def attach(
     command = one_line(chosen.command)
     say(f"As left by `{command}`, which ended with exit code {chosen.exit_code}:")
     try:
-        await chosen.container.terminal(cmd=_SHELL).sync()
+        await chosen.container.terminal(cmd=list(LINE_EDITING)).sync()
     except dagger.DaggerError as error:
         raise InfrastructureError(f"No terminal could be opened: {first_line(error)}.") from error
 

@@ -17,6 +17,7 @@ from engine.executor.output import Output
 from engine.executor.spec import Meta
 from engine.model import Container, ContainerService
 from engine.preparation import Prepared, prepared
+from engine.shell import LINE_EDITING
 from engine.terminal import ClientTerminal
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 # As any terminal of a container has it, unless the container says otherwise.
 _ENVIRONMENT = (("TERM", "xterm"), ("PS1", "dagger ${PWD} $ "))
-
-# For who did not choose: a shell whose line can be edited, where there is one.
-_LINE_EDITING = ("sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
 
 _SHOWN = 20
 """Lines of a failed command's output."""
@@ -85,7 +83,7 @@ class Terminals:
         if self._offered or not self._session.settings.interactive:
             return
         self._offered = True
-        args = container.terminal_args or _LINE_EDITING
+        args = container.terminal_args or LINE_EDITING
         meta = _attended(ready.meta, args)
         async with AsyncExitStack() as stack:
             try:
