@@ -18,7 +18,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # it was ci/, whose modules are not to be found by their bare names
 
 from ci.command_line import Options, parse  # noqa: E402 - only after the path is set
-from ci.errors import INTERRUPTED, BrewlineError, UsageError  # noqa: E402
+from ci.errors import INTERRUPTED, BrewlineError, UsageError  # noqa: E402 - as above
 
 # Commands that need nothing but Python, and their modules. All others run in the environment.
 BARE = {

@@ -48,7 +48,7 @@ def default_platform() -> str:
 def load_runtime() -> None:
     """Import what runs commands, which a session that only recalls results can do without."""
     from engine import interactive, running, services  # noqa: F401 - for those who import later
-    from engine.executor import crun, filters  # noqa: F401
+    from engine.executor import crun, filters  # noqa: F401 - as above
 
 
 class Session:

@@ -22,7 +22,7 @@ def load_ordinary() -> None:
 def load() -> None:
     """Register every field, and why some are refused."""
     load_ordinary()
-    from engine.api import (  # noqa: F401
+    from engine.api import (  # noqa: F401 - as above
         address,
         changes,
         env_file,
