@@ -49,9 +49,9 @@ def _seconds(text: str) -> float:
 
 
 def _become_engine(workdir: Path) -> int:
+    from engine.client import remember_client
     from engine.launcher import NAMESPACES
     from engine.requirements import complaint
-    from engine.client import remember_client
 
     if lacking := complaint():
         print(lacking, file=sys.stderr)

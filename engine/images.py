@@ -11,8 +11,8 @@ from engine.lazy import Lazy
 from engine.model import Container
 from engine.oci.reference import Reference, parse_reference
 from engine.registry.errors import Unreachable
-from engine.stop import Turns
 from engine.standins import StandIns
+from engine.stop import Turns
 from engine.store import digest
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError, ExecError
 from engine.command import Exec, container_mounts_key, failure, inputs_of
+from engine.errors import EngineError, ExecError
 from engine.executor.output import Output
 from engine.forwarding import into_container, out_of_container
 from engine.lazy import Lazy, ended, together

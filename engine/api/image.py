@@ -13,13 +13,13 @@ from engine.blobs import form_of
 from engine.calls import field
 from engine.errors import EngineError
 from engine.imageio import read_image, write_image
-from engine.standins import STAND_IN_LABEL
 from engine.lazy import Lazy
 from engine.model import Container, File
 from engine.oci.reference import parse_reference
 from engine.registry.places import is_loopback
 from engine.root import Root
 from engine.snapshot import Snapshot
+from engine.standins import STAND_IN_LABEL
 from engine.store import digest
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engine import files
+from engine.command import Exec
 from engine.dockerfile.arguments import proxies
 from engine.dockerfile.binding import Binding, bound
 from engine.dockerfile.errors import DockerfileError, Place
@@ -16,7 +17,6 @@ from engine.dockerfile.mounts import Mount, parse_mount
 from engine.dockerfile.secrets import with_secret, with_socket
 from engine.dockerfile.sources import Sources
 from engine.dockerfile.state import SHELL, State, command_of
-from engine.command import Exec
 from engine.execution import with_exec
 from engine.lazy import Lazy, together
 from engine.model import (

@@ -21,10 +21,10 @@ from engine.dockerfile.instructions import (
 )
 from engine.dockerfile.ports import exposed
 from engine.dockerfile.signals import checked
-from engine.standins import STAND_IN_LABEL
 from engine.model import Container, Port
 from engine.model import Healthcheck as ModelHealthcheck
 from engine.oci.image import Provenance
+from engine.standins import STAND_IN_LABEL
 
 SHELL = ("/bin/sh", "-c")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

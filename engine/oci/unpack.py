@@ -13,8 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from engine.oci.folders import DIRECTORY, OVERLAY_OPAQUE, Folders, clear
 from engine.oci.compression import decompressed
+from engine.oci.folders import DIRECTORY, OVERLAY_OPAQUE, Folders, clear
 from engine.oci.layer import OPAQUE, WHITEOUT, Layer, layer_attributes, media_type
 from engine.oci.streams import BLOCK, DigestReader, LayerError
 

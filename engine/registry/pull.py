@@ -31,9 +31,9 @@ from engine.registry.documents import Documents
 from engine.registry.errors import NotFound, RegistryError, Unreachable
 from engine.registry.given import credentials_of
 from engine.registry.repository import Manifest, Repository
-from engine.stop import Stop, Stopped, in_thread
 from engine.registry.transport import Transport
 from engine.snapshot import Snapshot
+from engine.stop import Stop, Stopped, in_thread
 
 if TYPE_CHECKING:
     from engine.session import Session

@@ -17,8 +17,8 @@ from engine.registry import places, sources
 from engine.registry.errors import RegistryError, Unreachable
 from engine.registry.given import credentials_of
 from engine.registry.repository import Repository
-from engine.stop import Stop, Stopped, in_thread
 from engine.registry.transport import Transport
+from engine.stop import Stop, Stopped, in_thread
 from engine.store import Store
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from engine import calls as calls_module
 from engine import definitions
 from engine.calls import Calls
-from engine.errors import EngineError, ExecError
 from engine.document import RECURSION_LIMIT
+from engine.errors import EngineError, ExecError
 from engine.query import answer
 from engine.session import Session
 from engine.typesystem import TypeSystem

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.executor.output import Output, Stream, text, _whole_characters
+from engine.executor.output import Output, Stream, _whole_characters, text
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from engine.registry.credentials import Login
 from engine.registry.errors import Busy, Denied, NotFound, RegistryError, Unreachable
 from engine.registry.places import Place
 from engine.registry.repository import Repository
-from engine.stop import Stop, Stopped
 from engine.registry.transport import Limits, Transport
+from engine.stop import Stop, Stopped
 from tests.engine.registry import crooked
 from tests.engine.registry.crooked import Crooked, Handler, cut, digest, hang_up, refuse
 
