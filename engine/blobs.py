@@ -43,8 +43,6 @@ def form_of(forced_compression: str | None, media_types: str | None) -> Form:
             f"forcedCompression {forced_compression} is not in the embedded engine: use Gzip, Zstd "
             "or Uncompressed, or the real Dagger engine (--engine dagger or a runner host)"
         )
-    if docker and forced_compression == "Zstd":
-        raise EngineError("Docker's media types have none for Zstd: use OCIMediaTypes")
     return Form(compression=_COMPRESSIONS[forced_compression], docker=docker)
 
 
@@ -78,9 +76,7 @@ def _layer_file(store: Store, layer: str, form: Form, stop: Stop) -> LayerFile:
 
 
 def _fits(layer: Layer, form: Form) -> bool:
-    if form.compression is not None:
-        return layer.media_type == media_type(form.compression)
-    return not (form.docker and layer.media_type == media_type("zstd"))
+    return form.compression is None or layer.media_type == media_type(form.compression)
 
 
 def _known(store: Store, layer: str, forced: str | None) -> LayerFile | None:

@@ -22,6 +22,7 @@ WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
 GZIP_LAYER = f"{TAR_LAYER}+gzip"
+ZSTD_LAYER = f"{TAR_LAYER}+zstd"
 
 _OVERLAYS = ("trusted.overlay.", "user.overlay.")
 _XATTR = "SCHILY.xattr."

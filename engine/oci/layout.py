@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.oci.image import CONFIG_TYPE, ImageConfig, to_bytes
-from engine.oci.layer import GZIP_LAYER, TAR_LAYER, Layer
+from engine.oci.layer import GZIP_LAYER, TAR_LAYER, ZSTD_LAYER, Layer
 from engine.oci.manifest import (
     DOCKER_CONFIG_TYPE,
     DOCKER_INDEX_TYPE,
@@ -35,6 +35,8 @@ _DOCKER_TYPES = {
     CONFIG_TYPE: DOCKER_CONFIG_TYPE,
     TAR_LAYER: "application/vnd.docker.image.rootfs.diff.tar",
     GZIP_LAYER: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    # Docker has none; BuildKit writes and reads this one.
+    ZSTD_LAYER: "application/vnd.docker.image.rootfs.diff.tar.zstd",
 }
 
 

@@ -122,8 +122,13 @@ print(await below.with_new_file("/g", "x").publish(R + "/a/b:v1"))
             "media_types=dagger.ImageMediaTypes.DockerMediaTypes",
             "docker.image.rootfs.diff.tar.gzip",
         ),
+        (
+            "media_types=dagger.ImageMediaTypes.DockerMediaTypes, "
+            "forced_compression=dagger.ImageLayerCompression.Zstd",
+            "docker.image.rootfs.diff.tar.zstd",
+        ),
     ],
-    ids=["usual", "gzip", "zstd", "none", "docker"],
+    ids=["usual", "gzip", "zstd", "none", "docker", "docker zstd"],
 )
 def test_forms_take_effect_and_are_read_again(
     engine_bin: Path,
@@ -156,26 +161,17 @@ await dag.container().from_(R + "/a/b:zstd").publish(
     printed(body, engine_bin, env)
     found = {tag: images.manifest(f"{env['R']}/a/b:{tag}") for tag in ("gzip", "zstd", "docker")}
     kinds = {tag: {layer["mediaType"][-5:] for layer in found[tag]["layers"]} for tag in found}
-    assert kinds == {"gzip": {"+gzip"}, "zstd": {"+zstd"}, "docker": {".gzip"}}
+    assert kinds == {"gzip": {"+gzip"}, "zstd": {"+zstd"}, "docker": {".zstd"}}
     diff_ids = {str(images.config(f"{env['R']}/a/b:{tag}")["rootfs"]) for tag in found}
     assert len(diff_ids) == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("forced_compression=dagger.ImageLayerCompression.EStarGZ", "use Gzip, Zstd or"),
-        (
-            "forced_compression=dagger.ImageLayerCompression.Zstd, "
-            "media_types=dagger.ImageMediaTypes.DockerMediaTypes",
-            "use OCIMediaTypes",
-        ),
-    ],
-)
 def test_a_form_that_cannot_be_made_is_refused(
-    engine_bin: Path, env: dict[str, str], tmp_path: Path, options: str, message: str
+    engine_bin: Path, env: dict[str, str], tmp_path: Path
 ) -> None:
-    assert message in failure(f'await fresh().export("{tmp_path}/x", {options})', engine_bin, env)
+    options = "forced_compression=dagger.ImageLayerCompression.EStarGZ"
+    said = failure(f'await fresh().export("{tmp_path}/x", {options})', engine_bin, env)
+    assert "use Gzip, Zstd or" in said
     assert not (tmp_path / "x").exists()
 
 
