@@ -52,4 +52,4 @@ class Runtime:
         from engine.executor.crun import Crun  # a session that only recalls results needs none
         from engine.executor.filters import Filters
 
-        return Crun(folder, Filters(folder, store.path))
+        return Crun(folder, Filters(folder, store.kept))

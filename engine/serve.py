@@ -50,8 +50,8 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
         sessions.append(session)
         return functools.partial(query.answer, session.calls)
 
-    introspection = Lazy(lambda: asyncio.to_thread(schema.introspection, store.path))
-    greeting = Lazy(lambda: asyncio.to_thread(schema.greeting, store.path))
+    introspection = Lazy(lambda: asyncio.to_thread(schema.introspection, store.kept))
+    greeting = Lazy(lambda: asyncio.to_thread(schema.greeting, store.kept))
     ready = Lazy(answer)
     server = http.Server(Api(introspection, greeting, ready, token))
     await server.start(listener)
@@ -84,7 +84,7 @@ def _slow_imports(store: Store) -> tuple[ModuleType, TypeSystem]:
     from engine.document import RECURSION_LIMIT
 
     api.load_ordinary()
-    types = schema.load(store.path)
+    types = schema.load(store.kept)
     gc.freeze()  # see `start`
     gc.enable()
     sys.setrecursionlimit(RECURSION_LIMIT)

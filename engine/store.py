@@ -42,6 +42,7 @@ class Store:
         self.volumes = path / "volumes"
         self.blobs = path / "blobs"
         self.memo = path / "memo"
+        self.kept = path / "kept"
         self._locks = path / "locks"
         self._sound: set[str] = set()
         try:
@@ -54,7 +55,8 @@ class Store:
             ) from error
 
     def _open(self) -> None:
-        for folder in (self.layers, self.volumes, self.blobs, self.memo, self._locks):
+        parts = (self.layers, self.volumes, self.blobs, self.memo, self.kept, self._locks)
+        for folder in parts:
             folder.mkdir(parents=True, exist_ok=True)
         os.chmod(self.path, 0o700)
         # One engine after the other: none must see the half-made stamps or folder of another.

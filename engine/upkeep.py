@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from engine.kept import forget_unused
 from engine.liveness import living
 from engine.pruning import entries, keep_below, prune, prune_volumes
 from engine.settings import Settings
@@ -142,6 +143,7 @@ def tidy() -> int:
     try:
         with store.lock("prune"):
             keep_below(store, cap(settings))
+            forget_unused(store.path)
         if Disk.of(store.path).nearly_full:
             print(lack_of_room(settings))
         return 0

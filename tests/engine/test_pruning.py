@@ -332,6 +332,15 @@ def test_tidying_prunes_to_the_cap_that_is_set(path: Path) -> None:
         assert left and left == list(range(left[0], 30))
 
 
+def test_tidying_forgets_what_was_kept_for_another_version(path: Path) -> None:
+    with opened(path) as store:
+        old = store.kept / "types-0.json"
+        old.write_text("")
+        os.utime(old, (0, 0))
+    assert run(path, "tidy").returncode == 0
+    assert not old.exists()
+
+
 @pytest.mark.parametrize("size", ["20", "much", "-1GB", "20 gb"])
 def test_size_that_cannot_be_meant_is_one_clear_message(path: Path, size: str) -> None:
     done = run(path, "info", BREWLINE_STORE_SIZE=size)
