@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from engine import files
 from engine.api.arguments import look, plain_ids
@@ -23,6 +23,9 @@ from engine.tree import file_digest
 
 if TYPE_CHECKING:
     from engine.session import Session
+
+_LARGEST = 128 << 20
+"""The bytes of a file that are passed on as text."""
 
 
 def _status(root: Root, file: File) -> os.stat_result:
@@ -64,17 +67,46 @@ async def contents(
     offset_lines: int | None = None,
     limit_lines: int | None = None,
 ) -> str:
-    """The file as text; what is not UTF-8 becomes replacement characters."""
-
-    def answer(root: Root) -> str:
-        _status(root, file)
-        return root.read(file.path).decode(errors="replace")
-
-    text = await look(session, file.snapshot, answer)
+    """The file as text, of at most 128 MiB; what is not UTF-8 becomes replacement characters."""
+    if limit_lines == 0:
+        return ""
     if offset_lines is None and limit_lines is None:
-        return text
-    lines = _lines(text)[offset_lines or 0 :]
-    return "".join(lines if limit_lines is None else lines[:limit_lines])
+        return (await _whole(session, file)).decode(errors="replace")
+
+    def answer(root: Root) -> bytes:
+        _status(root, file)
+        with os.fdopen(root.open(file.path), "rb") as source:
+            return _some_lines(source, file, max(offset_lines or 0, 0), limit_lines)
+
+    return (await look(session, file.snapshot, answer)).decode(errors="replace")
+
+
+async def _whole(session: Session, file: File) -> bytes:
+    def answer(root: Root) -> bytes:
+        _check_size(file, _status(root, file).st_size)
+        return root.read(file.path)
+
+    return await look(session, file.snapshot, answer)
+
+
+def _some_lines(source: BinaryIO, file: File, first: int, limit: int | None) -> bytes:
+    """Lines from the number `first`, counted from 0; all for no limit or one below 0."""
+    taken = bytearray()
+    for number, line in enumerate(iter(lambda: source.readline(_LARGEST + 1), b"")):
+        if limit is not None and 0 < limit <= number - first:
+            break
+        if number >= first:
+            taken += line
+        _check_size(file, max(len(line), len(taken)))
+    return bytes(taken)
+
+
+def _check_size(file: File, size: int) -> None:
+    if size > _LARGEST:
+        raise EngineError(
+            f"{_shown(file)}: file size {size} exceeds limit {_LARGEST}; "
+            "export the file, or mount it into a container"
+        )
 
 
 @field("File", "size")
@@ -110,9 +142,21 @@ async def digest(session: Session, file: File, exclude_metadata: bool = False) -
     return await look(session, file.snapshot, answer)
 
 
-def _lines(text: str) -> list[str]:
-    # Not `splitlines`, for which a form feed ends a line too.
-    return re.findall(r"[^\n]*\n|[^\n]+", text)
+def _start_of(text: bytes, line: int) -> int:
+    """Where a line begins, counted from 1."""
+    start = 0
+    for _ in range(line - 1):
+        start = text.find(b"\n", start) + 1
+        if not start:
+            return len(text)
+    return start
+
+
+def _line_of(text: bytes, place: int, length: int) -> str:
+    """A place in a text as a line's number, from 1, and the bytes in that line."""
+    line = text.count(b"\n", 0, place) + 1
+    start = place - (text.rfind(b"\n", 0, place) + 1)
+    return f"line {line} ({start}-{start + length})"
 
 
 def _real(root: Root, file: File) -> Path:
@@ -122,6 +166,8 @@ def _real(root: Root, file: File) -> Path:
 @field("File", "withName")
 async def with_name(session: Session, file: File, name: str) -> File:
     """The file under another name."""
+    if "/" in name:
+        raise EngineError(f'file name "{name}" must not contain a directory')
     return replace(file, name=name)
 
 
@@ -154,23 +200,24 @@ async def with_replaced(
     """The file with text replaced: the only occurrence, all, or the first from a line on."""
     if not search:
         raise EngineError("the search string is empty")
-
-    def read(root: Root) -> tuple[os.stat_result, str]:
-        return _status(root, file), root.read(file.path).decode("utf-8", "surrogateescape")
-
-    status, text = await look(session, file.snapshot, read)
-    start = sum(len(line) for line in _lines(text)[: (first_from or 1) - 1])
-    count = text.count(search, start)
-    if not count:
-        raise EngineError(f"{_name(file)}: search string not found")
-    if count > 1 and not all and first_from is None:
-        raise EngineError(f"{_name(file)}: search string found {count} times, set all or firstFrom")
-    changed = text[:start] + text[start:].replace(search, replacement, -1 if all else 1)
+    status = await look(session, file.snapshot, lambda root: _status(root, file))
+    text = await _whole(session, file)
+    wanted, new = (each.encode("utf-8", "surrogateescape") for each in (search, replacement))
+    start = _start_of(text, first_from or 1)
+    places = [match.start() for match in re.finditer(re.escape(wanted), text[start:])]
+    if not places:
+        if all:
+            return file
+        raise EngineError("search string not found")
+    if len(places) > 1 and not all and first_from is None:
+        found = ", ".join(_line_of(text, place, len(wanted)) for place in places)
+        raise EngineError(f"search string found multiple times: {found}")
+    changed = text[:start] + text[start:].replace(wanted, new, -1 if all else 1)
     made = files.with_new_file(
         session.snapshots,
         file.snapshot,
         file.path,
-        changed,
+        changed.decode("utf-8", "surrogateescape"),
         mode=status.st_mode & 0o7777,
         owner=(status.st_uid, status.st_gid),
     )
