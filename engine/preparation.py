@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,17 +40,6 @@ if TYPE_CHECKING:
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class Held(ExitStack):
-    """What a prepared container holds, and whether it has been let go."""
-
-    closed = False
-
-    def close(self) -> None:
-        """Let it go; more than once is fine."""
-        self.closed = True
-        super().close()
-
-
 @dataclass(slots=True)
 class Prepared:
     """A container ready to run: mounted, with its folders made."""
@@ -63,8 +52,6 @@ class Prepared:
     stubs: list[str] = field(default_factory=list)
     redirects: list[tuple[str, str, str]] = field(default_factory=list)
     stdin: bytes | None = None
-    held: Held = field(default_factory=Held)
-    """What is mounted; a thread that has the container to itself may close it."""
 
 
 @asynccontextmanager
@@ -77,25 +64,30 @@ async def prepared(
     hostname: str = "",
 ) -> AsyncIterator[Prepared]:
     """A container's file systems, user and network, for as long as it runs."""
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_locked_volumes(session, container))
+    async with _locked_volumes(session, container):
         namespace = await session.network.acquire(alone=not command.network)
-        reusable = not command.privileged
-        stack.push_async_callback(session.network.release, namespace, reusable=reusable)
-        held = Held()
-        stack.push_async_callback(_let_go, held)
+        held = ExitStack()
+        left = partial(_left, session, held, namespace, reusable=not command.privileged)
         names = hosts if hostname == "" else [*hosts, (namespace.address, hostname)]
-        # Not left while its thread is at work: what it mounts must be there to be unmounted.
-        yield await finished(
-            asyncio.to_thread(
-                _prepare, session, container, inputs, command, namespace, names, hostname, held
-            )
+        preparing = asyncio.to_thread(
+            _prepare, session, container, inputs, command, namespace, names, hostname, held
         )
+        try:
+            # Not left while its thread is at work: what it mounts must be there to be unmounted.
+            yield await finished(preparing)
+        except BaseException:
+            await finished(left())
+            raise
+        # Of a success nobody waits for this, but the session's end.
+        session.afterwards(left())
 
 
-async def _let_go(held: Held) -> None:
-    if not held.closed:  # as it is where a result was kept
+async def _left(session: Session, held: ExitStack, namespace: Namespace, *, reusable: bool) -> None:
+    """Let go of what a container held, which has ended."""
+    try:
         await asyncio.to_thread(held.close)
+    finally:
+        await session.network.release(namespace, reusable=reusable)
 
 
 def _prepare(
@@ -106,7 +98,7 @@ def _prepare(
     namespace: Namespace,
     hosts: Sequence[tuple[str, str]],
     hostname: str,
-    held: Held,
+    held: ExitStack,
 ) -> Prepared:
     active = held.enter_context(session.snapshots.active(inputs.rootfs))
     folder = session.folder("exec")
@@ -125,7 +117,7 @@ def _prepare(
             privileged=command.privileged,
             init=command.init,
         )
-        ready = Prepared(meta, active, namespace, inputs, held=held)
+        ready = Prepared(meta, active, namespace, inputs)
         mounts = list(_mounts(session, container, ready, root, folder, held))
         mounts += _network_files(session, folder, namespace, hosts, meta.hostname)
         for mount in mounts:

@@ -96,7 +96,6 @@ def _committed(
         **records,
     }
     session.store.remember(key, record)
-    ready.held.close()
     return record
 
 
@@ -112,9 +111,9 @@ def _kept_output(session: Session, output: Output) -> dict[str, str | list[objec
 
 
 def _kept(session: Session, below: Snapshot, active: Active, key: str) -> Snapshot:
-    session.snapshots.unmount(active, lazily=True)
-    if not os.listdir(active.upper):
+    if session.snapshots.unchanged(active, below):
         return below
+    session.snapshots.unmount(active, lazily=True)
     folder = session.store.folder("kept")
     upper = folder / "fs"
     active.upper.rename(upper)

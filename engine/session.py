@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,7 @@ class Session:
         self._plaintexts: dict[str, str] = {}
         self.performing: dict[tuple[str, str], Lazy[dict[str, Any]]] = {}
         """The commands that run, by key and expected end: equal ones run once."""
+        self._afterwards: set[asyncio.Task[None]] = set()
         self._warming = asyncio.create_task(self.network.warm(2))
 
     @cached_property
@@ -106,8 +107,16 @@ class Session:
         await ended(self._warming)
         if "services" in self.__dict__:
             await self.services.close()
+        if self._afterwards:
+            await asyncio.wait(self._afterwards)
         await self.network.close()
         self.progress.close()
+
+    def afterwards(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have work done that nobody waits for but the end of this session."""
+        task = asyncio.create_task(work)
+        self._afterwards.add(task)
+        task.add_done_callback(self._afterwards.discard)
 
     def folder(self, prefix: str) -> Path:
         """A new folder in memory, readable by root alone: what secrets are written to."""

@@ -98,6 +98,10 @@ class Snapshots:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def unchanged(self, active: Active, below: Snapshot) -> bool:
+        """Whether an active snapshot is still what it was made of."""
+        return _unchanged(active.upper, self._root_of(below))
+
     def unmount(self, active: Active, *, lazily: bool = False) -> None:
         """Unmount an active snapshot, so that all its changes are in its layer.
 

@@ -170,6 +170,10 @@ class FakeSnapshots(Snapshots):
             self._below[str(folder / "merged")] = snapshot
             yield Active(str(folder / "merged"), folder / "upper")
 
+    def unchanged(self, active: Active, below: Snapshot) -> bool:
+        self.unmount(active)  # only then it is known here what differs
+        return super().unchanged(active, below)
+
     def unmount(self, active: Active, *, lazily: bool = False) -> None:
         below, merged = self._below[active.merged], Path(active.merged)
         with self._copied(below) as folder:
