@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from engine.errors import EngineError
 
 _INT32 = 1 << 31
+# Contents; all else is cut off at a NUL character where the system takes it.
+_MAY_HOLD_NUL = {"contents", "plaintext", "stdin", "search", "replacement", "patch"}
 
 
 class EnumValue(str):
@@ -90,6 +92,8 @@ class TypeSystem:
             if name in given:
                 try:
                     values[name] = self._coerced(argument.type, given[name])
+                    if name not in _MAY_HOLD_NUL:
+                        _check_no_nul(values[name])
                 except EngineError as error:
                     raise EngineError(f"Argument {name!r} has invalid value: {error}") from None
             elif argument.has_default:
@@ -124,6 +128,12 @@ class TypeSystem:
         if not isinstance(value, dict):
             raise EngineError(f"Expected value of type {kind!r} to be an object.")
         return self.arguments(self.inputs[kind], value, kind)
+
+
+def _check_no_nul(value: Any) -> None:
+    for text in value if type(value) is list else (value,):
+        if type(text) is str and "\0" in text:
+            raise EngineError("a NUL character cannot be in it")
 
 
 def _scalar(kind: str, value: Any) -> Any:

@@ -142,6 +142,14 @@ QUERIES = [
     pytest.param(
         '{container{withExposedPort(port: "1"){id}}}', "port", id="text where a number is meant"
     ),
+    pytest.param(
+        '{directory{withNewFile(path:"a\\u0000b",contents:"x"){entries}}}',
+        "NUL",
+        id="NUL in a path",
+    ),
+    pytest.param(
+        '{container{withExec(args:["a","b\\u0000"]){stdout}}}', "NUL", id="NUL in a command"
+    ),
     pytest.param("{container}", "", id="object without a selection"),
     pytest.param("{version{id}}", "", id="selection of a text"),
     pytest.param('{node(id: "nonsense"){id}}', "nonsense", id="garbage for an ID"),
@@ -211,6 +219,11 @@ def test_names_of_the_query_language_are_ordinary_contents(engine: Engine) -> No
         given = [json.dumps(each, ensure_ascii=False) for each in ("/f", text, "/f")]
         found = engine.query(DATA % tuple(given))["data"]
         assert found["container"]["withNewFile"]["file"]["contents"] == text
+
+
+def test_contents_may_hold_any_character(engine: Engine) -> None:
+    found = engine.query(DATA % ('"f"', '"a\\u0000b"', '"f"'))
+    assert found["data"]["container"]["withNewFile"]["file"]["contents"] == "a\0b"
 
 
 def test_query_of_some_megabytes_is_answered(engine: Engine) -> None:
