@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +35,7 @@ DETACH_SECONDS = 10.0
 """How long a service is kept after its last client ended, as recorded: the next one may follow."""
 
 _TAIL = 64 * 1024
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.002, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +261,12 @@ class Services:
         for port in service.container.ports:
             if port.skip_healthcheck or port.protocol != "TCP":
                 continue
-            pause = _FIRST_PAUSE
+            began = time.monotonic()
             while not await self._session.network.reaches(address, port.port):
+                # A tenth of what it has taken: late by no more, and not asking all the time.
+                pause = (time.monotonic() - began) / 10
+                pause = min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
                 await asyncio.wait([run], timeout=pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
                 if run.done():
                     raise self._exited(service, run.result(), output)
         if run.done():
