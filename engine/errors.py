@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""The numbers of the system's errors that tell of a full disk."""
+
+_LONGEST_PATH = 200
 
 
 class EngineError(Exception):
@@ -78,3 +84,15 @@ class ProcessError(EngineError):
 
 class StoreError(EngineError):
     """The store cannot be used: no room, no permission, or of a newer engine."""
+
+
+def reason(error: OSError) -> str:
+    """What the system says of an error, as the Dagger engine writes it: in small letters."""
+    return (error.strerror or str(error)).lower()
+
+
+def told(error: OSError) -> str:
+    """An error of the system as a sentence: the paths that it names, and the reason."""
+    named = [str(p) for p in (error.filename, error.filename2) if p and not isinstance(p, int)]
+    paths = [p if len(p) <= _LONGEST_PATH else f"{p[:_LONGEST_PATH]}…" for p in named]
+    return f"{' -> '.join(paths)}: {reason(error)}" if paths else reason(error)

@@ -1,11 +1,10 @@
-"""Files of the client's machine as snapshots, and results written back to it."""
+"""Files of the client's machine as snapshots."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from contextlib import suppress
@@ -270,52 +269,3 @@ def _copied(source: str, place: str, status: os.stat_result) -> str:
     finally:
         os.close(reading)
     return found.hexdigest()
-
-
-def export_directory(root: Root, inside: str, target: Path, *, wipe: bool) -> None:
-    """Write a directory's contents into the folder `target`, over what is there."""
-    if target.exists() and not target.is_dir():
-        raise EngineError(f"{target} is a file: name a folder to export to")
-    if wipe and target.exists():
-        shutil.rmtree(target)
-    target.mkdir(parents=True, exist_ok=True)
-    source = Path(root.real(inside))
-    folders = []
-    for entry in root.walk(inside):
-        place = target / entry.path
-        mode = entry.status.st_mode
-        if stat.S_ISDIR(mode):
-            if place.is_symlink() or (place.exists() and not place.is_dir()):
-                place.unlink()
-            place.mkdir(exist_ok=True)
-            folders.append((place, entry.status))
-            continue
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        if stat.S_ISLNK(mode):
-            place.unlink(missing_ok=True)
-            os.symlink(os.readlink(source / entry.path), place)
-        elif stat.S_ISREG(mode):
-            write_file(source / entry.path, place)
-    for place, status in reversed(folders):
-        place.chmod(stat.S_IMODE(status.st_mode))
-        os.utime(place, ns=(status.st_mtime_ns, status.st_mtime_ns))
-
-
-def write_file(source: Path, target: Path) -> None:
-    """Copy a file; `target` is whole or as it was, never half written.
-
-    A file that was there keeps its mode, a new one has the source's.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Two engines have the same process number, and a name may be as long as names can be.
-    draft = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        shutil.copyfile(source, draft)
-        shutil.copymode(target if target.is_file() else source, draft)
-        status = source.stat()
-        os.utime(draft, ns=(status.st_mtime_ns, status.st_mtime_ns))
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

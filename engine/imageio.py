@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.blobs import Form, layer_files, stacked, unpacked, unpacked_before
 from engine.errors import EngineError
+from engine.exports import draft_of, written_to
 from engine.imageconfig import config_of, with_image
 from engine.model import Container
 from engine.oci.archive import open_archive
@@ -72,15 +72,10 @@ async def write_image(
 
     def write(stop: Stop) -> None:
         made = images_of(session.store, ready, form, stop)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            with draft.open("wb") as file:
+        with written_to(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with draft_of(target) as draft, draft.open("wb") as file:
                 write_archive(CheckedWriter(file, stop), made, name=name, docker=form.docker)
-            draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
 
     await in_thread(write)
 

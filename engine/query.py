@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from dataclasses import dataclass
 from typing import Any
 
 from engine.calls import Call, Calls
 from engine.document import Fragment, Selection, Selections, parse
-from engine.errors import EngineError
+from engine.errors import NO_ROOM, EngineError, told
 from engine.lazy import together
 from engine.typesystem import ObjectType, is_list, named
 
@@ -35,8 +34,8 @@ async def answer(calls: Calls, text: str) -> dict[str, Any]:
 
 async def _formatted(calls: Calls, error: BaseException, path: list[str]) -> dict[str, Any]:
     extensions = error.extensions() if isinstance(error, EngineError) else {}
-    message = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    message = told(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         from engine.usage import lack_of_room
 
         why = await asyncio.to_thread(lack_of_room, calls.settings)

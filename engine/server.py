@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
 
 from engine import http, jsontext
-from engine.errors import EngineError
+from engine.errors import EngineError, told
 from engine.lazy import Lazy
 from engine.longtext import to_json
 
@@ -75,8 +75,10 @@ class Api:
                 return http.Response(200, await self._greeting.get(), _JSON)
             answer = await self._answer.get()
             return http.Response(200, _body(to_json(await answer(text))), _JSON)
-        except (EngineError, OSError) as error:
+        except EngineError as error:
             return _failure(str(error))
+        except OSError as error:
+            return _failure(told(error))
         except Exception as error:
             # No query, it may hold a secret.
             traceback.print_exception(error, file=sys.stderr)

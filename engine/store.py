@@ -6,7 +6,6 @@ into place by a rename, and the temporary folders of engines that died are swept
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import liveness, reboot
-from engine.errors import StoreError
+from engine.errors import NO_ROOM, StoreError
 from engine.liveness import TAKEN, remove
 
 FORMAT = "1"
@@ -48,7 +47,7 @@ class Store:
         try:
             self._open()
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = error.errno in NO_ROOM
             raise StoreError(
                 f"the engine's store {path} cannot be used: {error.strerror}; "
                 f"{'free some room or ' * full}name another folder in BREWLINE_STORE"

@@ -12,7 +12,7 @@ from engine.api.arguments import look
 from engine.calls import field
 from engine.changes import Changeset
 from engine.errors import EngineError
-from engine.hostfiles import export_directory
+from engine.exports import export_directory
 from engine.lazy import Lazy
 from engine.model import Directory, File
 from engine.root import Root

@@ -12,7 +12,7 @@ from engine.api.arguments import look, plain_ids
 from engine.api.values import Stat, entry_exists, entry_stat
 from engine.calls import field
 from engine.errors import EngineError
-from engine.hostfiles import export_directory
+from engine.exports import export_directory
 from engine.lazy import Lazy
 from engine.model import Container, Directory, File, Secret, Socket
 from engine.patterns import Glob

@@ -13,7 +13,7 @@ from engine.api.arguments import look, plain_ids
 from engine.api.values import Stat, stat_of
 from engine.calls import field
 from engine.errors import EngineError
-from engine.hostfiles import write_file
+from engine.exports import write_file
 from engine.lazy import Lazy
 from engine.model import File
 from engine.root import Root
