@@ -45,6 +45,8 @@ def host_file(session: Session, path: Path) -> File:
             raise EngineError(f"path {path} is a directory, not a file")
         if not path.exists():
             raise EngineError(f"stat {path.name}: no such file or directory")
+        if not path.is_file():
+            raise EngineError(f"path {path} is a device, pipe or socket, not a file")
         return _imported(session, path.parent.resolve(), None, name=path.name)
 
     return File(Lazy(lambda: asyncio.to_thread(load)), f"/{path.name}")

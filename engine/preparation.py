@@ -6,15 +6,16 @@ import asyncio
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.command import Exec, Inputs, failure
-from engine.errors import EngineError
+from engine.errors import EngineError, reason
 from engine.executor.spec import Meta, Mount
 from engine.lazy import finished
 from engine.model import (
@@ -162,8 +163,9 @@ def _redirect(session: Session, container: Container, command: Exec, ready: Prep
     if command.stdin:
         ready.stdin = command.stdin.encode()
     elif command.redirect_stdin:
-        tree, path = _files_at(container, ready, container.absolute(command.redirect_stdin))
-        with Root(tree) as root:
+        target = container.absolute(command.redirect_stdin)
+        tree, path = _files_at(container, ready, target)
+        with _redirecting(session, command, "stdin", target), Root(tree) as root:
             ready.stdin = root.read(path)
     for stream in ("stdout", "stderr"):
         name = getattr(command, f"redirect_{stream}")
@@ -171,13 +173,18 @@ def _redirect(session: Session, container: Container, command: Exec, ready: Prep
             continue
         target = container.absolute(name)
         place = _files_at(container, ready, target)
-        try:
+        with _redirecting(session, command, stream, target):
             write_into(*place, lambda fd: None)
-        except OSError as error:
-            why = os.strerror(error.errno or 0).lower()
-            said = f"open redirect {stream} file: open {target}: {why}"
-            raise failure(session, command.args, said) from None
         ready.redirects.append((stream, *place))
+
+
+@contextmanager
+def _redirecting(session: Session, command: Exec, stream: str, target: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        said = f"open redirect {stream} file: open {target}: {reason(error)}"
+        raise failure(session, command.args, said) from None
 
 
 def _files_at(container: Container, ready: Prepared, target: str) -> tuple[str, str]:
@@ -232,7 +239,7 @@ def _mounts(
                 place.chmod(mount.mode)
                 yield Mount(target=mount.target, source=str(place))
             case MountedSocket():
-                yield Mount(target=mount.target, source=mount.socket.path)
+                yield Mount(target=mount.target, source=_socket(mount.socket.path))
 
 
 def _owner(root: Root, owner: str) -> tuple[int, int]:
@@ -240,6 +247,13 @@ def _owner(root: Root, owner: str) -> tuple[int, int]:
         return find_owner(root, owner)
     except UnknownUser as error:
         raise EngineError(f"failed to resolve ownership for {owner}: {error}") from None
+
+
+def _socket(path: str) -> str:
+    with suppress(OSError):
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            return path
+    raise EngineError(f"{path} is no unix socket of this machine: start what listens there")
 
 
 def _mounted(

@@ -35,6 +35,7 @@ DETACH_SECONDS = 10.0
 """How long a service is kept after its last client ended, as recorded: the next one may follow."""
 
 _TAIL = 64 * 1024
+_LAST_PORT = 65535
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.002, 0.25
 
 
@@ -190,6 +191,7 @@ class Services:
             self._starting.pop(key, None)
 
     async def _start(self, service: Service, key: str) -> Running:
+        _check_ports(service)
         ending = self._running.get(key)
         if ending is not None:
             await asyncio.wait([ending.work])
@@ -308,3 +310,13 @@ class Services:
                 frontend = port.backend if tunnel.native else None
                 forwards.append(replace(port, frontend=frontend))
         return forwards
+
+
+def _check_ports(service: Service) -> None:
+    """Refuse what is no port before a container runs. Raises EngineError."""
+    named = [port.backend for port in service_ports(service)]
+    if not isinstance(service, ContainerService):
+        named += [number for p in service.ports for number in (p.backend, p.frontend or 0)]
+    for number in named:
+        if not 0 <= number <= _LAST_PORT:
+            raise EngineError(f"there is no port {number}: ports are 0 to {_LAST_PORT}")

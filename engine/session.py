@@ -181,9 +181,9 @@ class Session:
                     raise EngineError(f'secret env var not found: "{rest[:3]}..."')
                 return os.environ[rest]
             case "file":
-                path = self.settings.workdir / Path(rest).expanduser()
+                path = self.settings.workdir / _at_home(rest)
                 try:
-                    return path.read_text()
+                    return _text(path.read_bytes(), f'secret file "{path}"')
                 except OSError as error:
                     why = (error.strerror or "").lower()
                     said = f'failed to read secret file "{path}": open {path}: {why}'
@@ -219,18 +219,28 @@ class Session:
 
     def host_path(self, path: str) -> Path:
         """A path of the client's machine, which may be relative to the session's folder."""
-        return Path(os.path.normpath(self.settings.workdir / Path(path).expanduser()))
+        return Path(os.path.normpath(self.settings.workdir / _at_home(path)))
+
+
+def _at_home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise EngineError(f"{path}: this machine knows no home of that user") from None
 
 
 def _command_output(command: str, workdir: Path) -> str:
     import subprocess
 
-    done = subprocess.run(
-        ["sh", "-c", command], cwd=workdir, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["sh", "-c", command], cwd=workdir, capture_output=True, check=False)
+    what = f"secret command {shlex.quote((command.split() or [''])[0])}"
     if done.returncode:
-        raise EngineError(
-            f"failed to run secret command {shlex.quote(command.split()[0])}: "
-            f"exit code {done.returncode}"
-        )
-    return done.stdout
+        raise EngineError(f"failed to run {what}: exit code {done.returncode}")
+    return _text(done.stdout, what)
+
+
+def _text(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise EngineError(f"{what} is no UTF-8 text: encode it, as base64 does") from None

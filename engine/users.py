@@ -8,6 +8,7 @@ from engine.root import Root
 
 _PASSWD = "/etc/passwd"
 _GROUP = "/etc/group"
+_LARGEST_ID = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def find_user(root: Root, text: str) -> User:
     row = _row(passwd, name or "0", 2)
     if row is None and not (name or "0").isdigit():
         raise UnknownUser(f"unable to find user {name}: no matching entries in passwd file")
-    uid = int(row[2]) if row else int(name or 0)
+    uid = int(row[2]) if row else _id(name or "0")
     gid = int(row[3]) if row else 0
     groups: tuple[int, ...] = ()
     if group:
@@ -64,7 +65,7 @@ def find_group(root: Root, name: str) -> int:
     if row is not None:
         return int(row[2])
     if name.isdigit():
-        return int(name)
+        return _id(name)
     raise UnknownUser(f"unable to find group {name}: no matching entries in group file")
 
 
@@ -77,11 +78,17 @@ def find_owner(root: Root, text: str) -> tuple[int, int]:
     row = _row(_lines(root, _PASSWD), name, 2)
     if row is None and not name.isdigit():
         raise UnknownUser(f"find uid: no such user: {name}")
-    uid = int(row[2]) if row else int(name)
+    uid = int(row[2]) if row else _id(name)
     if group:
         return uid, find_group(root, group)
     # As recorded: a name without a group owns with the number of its user.
     return uid, uid
+
+
+def _id(number: str) -> int:
+    if int(number) > _LARGEST_ID:
+        raise UnknownUser(f"uids and gids must be in range 0-{_LARGEST_ID}")
+    return int(number)
 
 
 def _row(rows: list[list[str]], name: str, number: int) -> list[str] | None:
