@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
+from engine.oci.manifest import INDEX_TYPE, INDEX_TYPES, MANIFEST_TYPES
 from engine.registry.client import Client
 from engine.registry.credentials import Login
-from engine.registry.errors import Denied, Interrupted, NotFound, RegistryError
+from engine.registry.errors import Denied, Interrupted, NotFound, RegistryError, Unreachable
 from engine.registry.places import Place
 from engine.registry.transport import Answer, Transport
 
 _ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+_MOST_PAGES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,31 @@ class Repository:
                 pass
 
         self._client.retried(attempt)
+
+    def referrers(self, digest: str) -> list[bytes] | None:
+        """The index of what refers to a manifest, page by page; None where there is no such API."""
+        path, pages = f"referrers/{digest}", list[bytes]()
+        while path and len(pages) < _MOST_PAGES:
+            found = self._client.retried(lambda: self._page(path))
+            if found is None:
+                return None
+            page, path = found
+            pages.append(page)
+        return pages
+
+    def _page(self, path: str) -> tuple[bytes, str] | None:
+        """A page of referrers, and where the next one is."""
+        try:
+            with self._client.ask("GET", path, {"Accept": INDEX_TYPE}) as answer:
+                if not answer.headers.get("Content-Type", "").startswith(INDEX_TYPE):
+                    return None
+                following = _NEXT.search(answer.headers.get("Link", ""))
+                base = self._client.url(path)
+                return answer.text(), urllib.parse.urljoin(base, following[1]) if following else ""
+        except (Denied, Interrupted, Unreachable):
+            raise
+        except RegistryError:
+            return None  # not found, or not understood
 
     def put_manifest(self, wanted: str, media_type: str, data: bytes) -> None:
         """Put a manifest under a tag or its digest."""
