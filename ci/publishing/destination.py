@@ -1,0 +1,106 @@
+"""Where a run publishes to, as whom, and whether it may: decided once, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ci.errors import Refused, UsageError
+from ci.source import Git
+
+GITHUB_REGISTRY = "ghcr.io"
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A repository of a registry; without `user` the Docker configuration says as whom.
+
+    `signing_key` is a PEM file, None where statements are not signed here.
+    """
+
+    repository: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    signing_key: Path | None = None
+
+    @property
+    def host(self) -> str:
+        """The registry's `host:port`."""
+        return self.repository.partition("/")[0]
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the registry is this machine's own."""
+        host = self.host if self.host.endswith("]") else self.host.rsplit(":", 1)[0]
+        return host in _LOOPBACK
+
+    def tagged(self, tag: str) -> str:
+        """The reference of a tag there."""
+        return f"{self.repository}:{tag}"
+
+
+def acts(asked: bool, environ: Mapping[str, str]) -> bool:
+    """Whether a run publishes: when asked to, and on GitHub where it was given a login."""
+    if asked:
+        return True
+    on_github = environ.get("GITHUB_ACTIONS") == "true"
+    return on_github and not is_pull_request(environ) and any(login(GITHUB_REGISTRY, environ))
+
+
+def is_pull_request(environ: Mapping[str, str]) -> bool:
+    """Whether GitHub runs this for a pull request, whose code nobody has accepted yet."""
+    return environ.get("GITHUB_EVENT_NAME", "").startswith("pull_request") or environ.get(
+        "GITHUB_REF", ""
+    ).startswith("refs/pull/")
+
+
+def login(host: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """User and password for a registry in the environment, or two empty texts.
+
+    Raises UsageError where only one of the two is there. GitHub's token is for GitHub alone.
+    """
+    user = environ.get("BREWLINE_REGISTRY_USER", "")
+    password = environ.get("BREWLINE_REGISTRY_PASSWORD", "")
+    if bool(user) != bool(password):
+        given, lacking = ("USER", "PASSWORD") if user else ("PASSWORD", "USER")
+        raise UsageError(
+            f"BREWLINE_REGISTRY_{given} is set and BREWLINE_REGISTRY_{lacking} is not: "
+            "set both or neither."
+        )
+    if not user and host == GITHUB_REGISTRY and environ.get("GITHUB_TOKEN"):
+        return environ.get("GITHUB_ACTOR") or "github", environ["GITHUB_TOKEN"]
+    return user, password
+
+
+def destination(repository: str, environ: Mapping[str, str]) -> Destination:
+    """Where images of `repository` go; raises UsageError for a setting that cannot be meant."""
+    host = repository.partition("/")[0]
+    user, password = login(host, environ)
+    return Destination(
+        repository=repository, user=user, password=password, signing_key=key_file(environ)
+    )
+
+
+def key_file(environ: Mapping[str, str]) -> Path | None:
+    """The file that BREWLINE_SIGNING_KEY names; raises UsageError if it is none."""
+    named = environ.get("BREWLINE_SIGNING_KEY")
+    if not named:
+        return None
+    path = Path(named).resolve()
+    if not path.is_file():
+        raise UsageError(
+            f"BREWLINE_SIGNING_KEY names {named}, which is not a file: correct it or unset it."
+        )
+    return path
+
+
+def require_publishable(git: Git, environ: Mapping[str, str]) -> None:
+    """Raise Refused for what must not be pushed: a pull request, and what no commit holds."""
+    if is_pull_request(environ):
+        raise Refused("A pull request publishes nothing: leave --publish out.")
+    if git.commit is None:
+        raise Refused("There is no commit to name the image after: publish from a git checkout.")
+    if git.dirty:
+        raise Refused("The tree has changes that no commit holds: commit them before publishing.")
