@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import logging
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from pipeline import quality, steps
@@ -48,11 +48,17 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         return steps.run(api=arguments.api, lake=arguments.lake, run_id=run_id)
     except DataError as error:
         print(f"pipeline: {error}", file=sys.stderr)
-        return dataclasses.asdict(quality.verify(Lake.at(arguments.lake), run_id))
+        return quality.verify(Lake.at(arguments.lake), run_id).summary()
 
 
 def _verify(arguments: argparse.Namespace) -> dict[str, Any]:
-    return dataclasses.asdict(quality.verify(Lake.at(arguments.lake), arguments.run_id))
+    lake = Lake.at(arguments.lake)
+    verdict = quality.verify(lake, arguments.run_id)
+    if arguments.page:
+        quality.export(lake, verdict, arguments.page)
+    for sentence in verdict.told:
+        print(f"pipeline: {sentence}", file=sys.stderr)
+    return verdict.summary()
 
 
 def _sentence(error: Exception, lake: str) -> str:
@@ -76,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="fetch, clean, count, verify and commit one run")
     run.add_argument("--api", required=True, help="the API's root, such as http://host:8000")
     verify = commands.add_parser("verify", help="judge a run that is in the lake")
+    verify.add_argument("--page", type=Path, metavar="FILE", help="write the verdict as HTML too")
     for command, what in ((run, "a name for the run"), (verify, "default: the committed run")):
         command.add_argument("--lake", required=True, help="path or fsspec URL of the lake")
         command.add_argument("--run-id", help=what)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from typing import Any
 
@@ -72,11 +71,16 @@ def commit(*, lake: str, run_id: str) -> dict[str, Any]:
     """Verify the run, point readers at it, return its verdict; DataError: not committed."""
     target = Lake.at(lake)
     verdict = quality.verify(target, run_id)
+    # A committed run keeps the verdict that it was committed by.
+    if run_id not in target.committed_runs():
+        log.info("verdict: %s", quality.keep(target, verdict))
+    for warning in verdict.warnings:
+        log.warning("verdict warns: %s", warning)
     if verdict.problems:
         raise DataError(run_id, verdict.problems)
     target.commit(run_id)
     log.info("commit: readers of %s now see run %s", lake, run_id)
-    return dataclasses.asdict(verdict)
+    return verdict.summary()
 
 
 def run(*, api: str, lake: str, run_id: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tests.pipeline.conftest import SMALL, Serve
 
 FIELDS = [
     "run_id",
+    "status",
     "bronze_pages",
     "bronze_rows",
     "silver_rows",
@@ -28,7 +29,9 @@ FIELDS = [
     "duplicate_rows",
     "gold_rows",
     "breweries",
+    "compared_with",
     "problems",
+    "warnings",
 ]
 
 
