@@ -5,12 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-TAKEN = "taken-"
-"""In a temporary folder: what was taken out of the memory, and goes back if its taker dies."""
 
 
 def begin(store: Path) -> tuple[Path, int]:
@@ -37,8 +33,8 @@ def living(store: Path) -> list[int]:
     return started
 
 
-def sweep(store: Path) -> Iterator[Path]:
-    """Remove the temporary folders of engines that are gone, but give what they had taken."""
+def sweep(store: Path) -> None:
+    """Remove the temporary folders of engines that are gone."""
     for folder in store.glob("tmp/*"):
         try:
             fd = os.open(folder / "alive", os.O_RDONLY | os.O_CLOEXEC)
@@ -48,7 +44,6 @@ def sweep(store: Path) -> Iterator[Path]:
         try:
             # Shared, as in `living`: two who look must not take each other for an engine.
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            yield from folder.glob(f"{TAKEN}*")
             remove(folder)
         except BlockingIOError:
             pass  # its engine lives

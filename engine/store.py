@@ -18,7 +18,7 @@ from typing import Any
 
 from engine import liveness, reboot
 from engine.errors import NO_ROOM, StoreError
-from engine.liveness import TAKEN, remove
+from engine.liveness import remove
 
 FORMAT = "1"
 
@@ -61,8 +61,7 @@ class Store:
         # One engine after the other: none must see the half-made stamps or folder of another.
         with self.lock("open"):
             self._check_format()
-            for entry in liveness.sweep(self.path):
-                self._put_back(entry)
+            liveness.sweep(self.path)
             self.temporary, self._alive = liveness.begin(self.path)
             self.started = os.fstat(self._alive).st_mtime_ns
             reboot.distrust(self.path, self.temporary)
@@ -97,8 +96,9 @@ class Store:
             status = os.fstat(fd)
             text = os.read(fd, status.st_size)
             if status.st_mtime_ns < self.started:
+                # Who prunes holds it while it looks whether the entry was touched, and removes it.
+                fcntl.flock(fd, fcntl.LOCK_SH)
                 os.utime(fd)
-                # Who prunes takes an entry away first and then looks whether it was touched.
                 if os.stat(path).st_ino != status.st_ino:
                     return None
             record = json.loads(text)
@@ -146,22 +146,22 @@ class Store:
 
     def forget(self, key: str, used: int) -> bool:
         """Forget what is remembered under `key`, unless it was used since the time `used`."""
-        path, taken = self._place(key), self.temporary / f"{TAKEN}{key}"
+        path = self._place(key)
         try:
-            if os.stat(path).st_mtime_ns > used:
-                return False
-            os.rename(path, taken)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
-        # An engine may have read it and touched it between the two.
-        if taken.stat().st_mtime_ns > used:
-            self._put_back(taken)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            # By its path: it may have been remembered anew meanwhile.
+            if os.stat(path).st_mtime_ns > used:
+                return False
+            os.unlink(path)
+        except FileNotFoundError:
             return False
-        taken.unlink()
+        finally:
+            os.close(fd)
         return True
-
-    def _put_back(self, taken: Path) -> None:
-        taken.rename(self._place(taken.name.removeprefix(TAKEN)))
 
     def folder(self, prefix: str) -> Path:
         """A new folder in this engine's temporary folder."""

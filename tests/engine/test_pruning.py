@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ from engine.store import Store, digest
 
 ROOT = Path(__file__).parents[2]
 SIZE = 100_000
+SHORTLY = 0.05
 
 
 @pytest.fixture
@@ -129,57 +132,56 @@ def test_what_was_used_lately_stays_when_only_older_is_to_go(path: Path) -> None
         assert known(store, 10) == [5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["before it is taken", "as it is taken"])
-def test_entry_that_was_used_after_all_is_not_forgotten(
-    path: Path, late: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_entry_that_was_used_after_all_is_not_forgotten(path: Path) -> None:
     filled(path, 1)
     with opened(path) as pruner, opened(path) as user:
         (entry,) = entries(path)
-        rename = os.rename
-
-        def late_rename(source: str, target: Path) -> None:
-            monkeypatch.undo()
-            assert user.recall(entry.key)
-            rename(source, target)
-
-        if late:
-            monkeypatch.setattr(os, "rename", late_rename)
-        else:
-            assert user.recall(entry.key)
+        assert user.recall(entry.key)
         assert not pruner.forget(entry.key, entry.used)
         assert user.recall(entry.key)
 
 
-def test_entry_that_is_taken_as_it_is_read_is_not_there(
+def test_entry_that_is_being_read_is_not_forgotten_nor_gone_for_a_moment(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(path, 1)
-    with opened(path) as pruner, opened(path) as user:
-        (entry,) = entries(path)
-        utime = os.utime
+    utime = os.utime
+    with opened(path) as pruner, opened(path) as user, opened(path) as other:
+        with ThreadPoolExecutor() as threads:
+            (entry,) = entries(path)
+            forgetting: list[Future[bool]] = []
 
-        def late_utime(fd: int) -> None:
-            monkeypatch.undo()
-            assert pruner.forget(entry.key, entry.used)
-            utime(fd)
+            def late_utime(fd: int) -> None:
+                monkeypatch.undo()
+                forgetting.append(threads.submit(pruner.forget, entry.key, entry.used))
+                time.sleep(SHORTLY)
+                assert other.recall(entry.key)
+                utime(fd)
 
-        monkeypatch.setattr(os, "utime", late_utime)
-        assert user.recall(entry.key) is None
+            monkeypatch.setattr(os, "utime", late_utime)
+            assert user.recall(entry.key)
+            assert not forgetting[0].result()
+        assert user.recall(entry.key)
 
 
-def test_entry_taken_by_a_pruner_that_was_killed_goes_back(path: Path) -> None:
+def test_entry_that_is_forgotten_as_it_is_read_is_not_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     filled(path, 1)
-    with opened(path) as store:
-        dead = path / "tmp/1-dead"
-        dead.mkdir()
-        (dead / "alive").touch()
-        key = digest(0)
-        (path / "memo" / key[:2] / key).rename(dead / f"taken-{key}")
-        assert store.recall(key) is None
-    with opened(path) as store:
-        assert known(store, 1) == [0]
-        assert not dead.exists()
+    unlink = os.unlink
+    with opened(path) as pruner, opened(path) as user, ThreadPoolExecutor() as threads:
+        (entry,) = entries(path)
+        reading: list[Future[dict[str, Any] | None]] = []
+
+        def late_unlink(path: str) -> None:
+            monkeypatch.undo()
+            reading.append(threads.submit(user.recall, entry.key))
+            time.sleep(SHORTLY)
+            unlink(path)
+
+        monkeypatch.setattr(os, "unlink", late_unlink)
+        assert pruner.forget(entry.key, entry.used)
+        assert reading[0].result() is None
 
 
 def test_engines_never_lose_what_they_recalled_while_others_prune(path: Path) -> None:
