@@ -3,72 +3,70 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Asset, Param, dag, task
 
-PUBLIC_API = "https://api.openbrewerydb.org"
+from dags.failures import DEADLINE, RETRIES, run_failed
+from dags.lake_run import source, step
+
 SCHEDULE = os.environ.get("BREWERY_SCHEDULE", "@daily")
+LAYERS = {layer: Asset(f"brewery_{layer}") for layer in ("bronze", "silver", "gold")}
+TEXT = ["null", "string"]
 
 
-def lake_run() -> dict[str, Any]:
-    """Where in which lake the DAG run of the calling task writes."""
-    from pipeline.lake import lake_run_id
-
-    context = get_current_context()
-    lake = context["params"]["lake"] or os.environ.get("BREWERY_LAKE", "")
-    return {"lake": lake, "run_id": lake_run_id(context["run_id"])}
-
-
-# The tasks import `pipeline` themselves, so that parsing this file stays fast.
 @dag(
-    dag_id="brewery_pipeline",
     schedule=None if SCHEDULE.lower() in ("", "none") else SCHEDULE,
     start_date=datetime(2024, 1, 1),
     catchup=False,
     max_active_runs=1,
     tags=["brewery", "lakehouse"],
-    default_args={
-        "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": True,
-    },
+    default_args={"owner": "data-engineering", **RETRIES},
     params={
-        "api": Param(None, type=["null", "string"], description="default: BREWERY_API, or public"),
-        "lake": Param(None, type=["null", "string"], description="default: BREWERY_LAKE"),
+        "date": Param(None, type=TEXT, format="date", description="default: the run's own date"),
+        "api": Param(None, type=TEXT, description="default: BREWERY_API, or the public API"),
+        "lake": Param(None, type=TEXT, description="default: BREWERY_LAKE"),
     },
-    doc_md="""Fetches every brewery of the Open Brewery DB API into **bronze** as it came, cleans it
-into **silver** (what breaks a rule goes to quarantine) and counts it into **gold**. `commit` checks
-the whole run and only then shows it to readers; a run that fails leaves the last good one.""",
+    on_failure_callback=run_failed,
+    deadline=DEADLINE,
 )
 def brewery_pipeline() -> None:
-    @task()
+    """Fetches every brewery of the Open Brewery DB API into **bronze** as it came, cleans it into
+    **silver** (what breaks a rule goes to quarantine) and counts it into **gold**. `commit` checks
+    the whole run and only then shows it to readers; a run that fails leaves the last good one.
+
+    The source keeps no history: a backfill of a day makes that day's run from what the source says
+    today. A day that is committed already stays as it is.
+    """
+
+    @task
     def plan() -> list[Any]:
-        from pipeline import steps
+        """Asks the source how much there is and divides its pages among the extractions."""
+        return list(step("plan", api=source()))
 
-        api = get_current_context()["params"]["api"] or os.environ.get("BREWERY_API") or PUBLIC_API
-        return steps.plan(api=api, **lake_run())
-
-    @task(multiple_outputs=False)
+    # Of a mapped task Airflow does not show the docstring.
+    @task(multiple_outputs=False, doc_md="Lands a range of pages in bronze, as they come.")
     def extract(first: int, last: int) -> dict[str, int]:
-        from pipeline import steps
+        return dict(step("extract", first=first, last=last))
 
-        return steps.extract(first=first, last=last, **lake_run())
+    def single(name: str, doc: str) -> Any:
+        return task(task_id=name, doc_md=doc, multiple_outputs=False)(lambda: step(name))()
 
-    def step(name: str) -> Any:
-        @task(task_id=name, multiple_outputs=False)
-        def run_step() -> dict[str, Any]:
-            from pipeline import steps
+    manifest = single("manifest", "Seals bronze: every page that was planned, with its checksum.")
+    silver = single("silver", "Cleans bronze into silver; what breaks a rule goes to quarantine.")
+    gold = single("gold", "Counts breweries per type and place.")
 
-            result: dict[str, Any] = getattr(steps, name)(**lake_run())
-            return result
+    @task(multiple_outputs=False, outlets=list(LAYERS.values()))
+    def commit(*, outlet_events: Any = None) -> dict[str, Any]:
+        """Judges the run and points readers at it: only then do the assets change."""
+        verdict = dict(step("commit"))
+        for layer, asset in LAYERS.items():
+            rows = verdict[f"{layer}_rows"]
+            outlet_events[asset].extra = {"run_id": verdict["run_id"], "rows": rows}
+        return verdict
 
-        return run_step()
-
-    landed = extract.expand_kwargs(plan())
-    landed >> step("manifest") >> step("silver") >> step("gold") >> step("commit")
+    extract.expand_kwargs(plan()) >> manifest >> silver >> gold >> commit()
 
 
 brewery_pipeline()

@@ -1,0 +1,1 @@
+"""What the orchestrator reads: one pipeline, and beside it what its tasks and alerts share."""
