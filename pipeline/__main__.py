@@ -12,16 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import quality, steps
-from pipeline.errors import DataError, LakeError, PipelineError, UpstreamError, UsageError
+from pipeline.errors import (
+    ConflictError,
+    DataError,
+    LakeError,
+    PipelineError,
+    StorageError,
+    UpstreamError,
+    UsageError,
+)
 from pipeline.lake import Lake
 
 __all__ = ["main"]
 
-OK, BAD_DATA, USAGE, INFRASTRUCTURE, UPSTREAM, INTERRUPTED = 0, 1, 2, 3, 5, 130
+OK, BAD_DATA, USAGE, INFRASTRUCTURE, REFUSED, UPSTREAM, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 _EXIT_CODES: dict[type[Exception], int] = {
     UsageError: USAGE,
     UpstreamError: UPSTREAM,
     LakeError: BAD_DATA,
+    StorageError: INFRASTRUCTURE,
+    # Neither the code nor the machine is at fault, and at once again would end the same.
+    ConflictError: REFUSED,
     OSError: INFRASTRUCTURE,
 }
 
@@ -76,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
         description="Open Brewery DB to a bronze, silver and gold lake.",
-        epilog="Exit codes: 0 good, 1 data wrong, 2 usage, 3 lake not writable, 5 source down.",
+        epilog="Exit codes: 0 good, 1 data wrong, 2 usage, 3 lake not readable or writable, "
+        "4 another run is writing the lake or came first, 5 source down.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="fetch, clean, count, verify and commit one run")

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DataError", "LakeError", "PipelineError", "UpstreamError", "UsageError"]
+__all__ = [
+    "ConflictError",
+    "DataError",
+    "LakeError",
+    "PipelineError",
+    "StorageError",
+    "UpstreamError",
+    "UsageError",
+]
 
 
 class PipelineError(Exception):
@@ -32,6 +40,14 @@ def _upstream_error(url: str, reason: str, page: int | None) -> UpstreamError:
 
 class LakeError(PipelineError):
     """A file of the lake is missing, damaged or not what its manifest says."""
+
+
+class StorageError(PipelineError):
+    """What holds the lake cannot be read or written: full, forbidden, down, or not there."""
+
+
+class ConflictError(PipelineError):
+    """Another run is writing this lake, or was committed first; this one changed nothing."""
 
 
 class DataError(PipelineError):

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.errors import LakeError, UsageError
+from pipeline import register
+from pipeline.errors import ConflictError, LakeError, StorageError, UsageError
+from pipeline.storage import flush, is_local, open_storage, storage_errors, write_whole
 
-__all__ = ["Lake", "lake_run_id", "utc_now"]
+__all__ = ["LAYERS", "Lake", "lake_run_id", "utc_now"]
 
 POINTER = "current.json"
-# The pointer stays small however long the lake lives.
-REMEMBERED_RUNS = 1000
+# Where a run may have a folder, but for its start, which is one file.
+LAYERS = ("bronze", "silver", "gold", "verdict")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -50,15 +51,7 @@ class Lake:
     @classmethod
     def at(cls, url: str) -> Lake:
         """Open the lake at an fsspec URL or a plain path; nothing is read or made yet."""
-        if not url.strip():
-            raise UsageError(
-                "The lake URL is empty: give a path or a URL such as file:///data/lake."
-            )
-        try:
-            fs, root = url_to_fs(url)
-        except (ValueError, ImportError) as error:
-            raise UsageError(f"The lake URL {url!r} cannot be used: {error}.") from error
-        return cls(fs, root.rstrip("/"))
+        return cls(*open_storage(url))
 
     def path(self, *parts: str) -> str:
         """The full path on the lake's file system."""
@@ -73,89 +66,194 @@ class Lake:
         return f"{layer}/run={run_id}"
 
     def exists(self, path: str) -> bool:
-        return bool(self.fs.exists(self.path(path)))
+        with storage_errors(self.path(path)):
+            return bool(self.fs.exists(self.path(path)))
 
     def read(self, path: str) -> bytes:
         """The bytes of one file; LakeError when it is not there."""
         try:
-            return bytes(self.fs.cat_file(self.path(path)))
+            with storage_errors(self.path(path)):
+                return bytes(self.fs.cat_file(self.path(path)))
         except FileNotFoundError as error:
             raise LakeError(f"{path} is missing from the lake") from error
 
     def files(self, path: str) -> list[str]:
         """All files below a folder, sorted, relative to the root; none when there is no folder."""
-        return sorted(file.removeprefix(f"{self.root}/") for file in self.fs.find(self.path(path)))
+        with storage_errors(self.path(path)):
+            found = (file.removeprefix(f"{self.root}/") for file in self.fs.find(self.path(path)))
+            # Hidden ones are what a killed process left of a file that it never finished.
+            return sorted(file for file in found if not file.rsplit("/", 1)[-1].startswith("."))
 
     def write(self, path: str, data: bytes) -> None:
-        """Write one file, and the folders above it where the file system has such."""
+        """Write one file, whole or not at all, and the folders above it where there are such."""
         full = self.path(path)
-        self.fs.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
-        self.fs.pipe_file(full, data)
+        with _writing(full):
+            if is_local(self.fs):
+                write_whole(full, data)
+            else:
+                # One PUT is atomic; and making folders would make a bucket that is not there.
+                self.fs.pipe_file(full, data)
 
     def read_json(self, path: str) -> dict[str, Any]:
         """The JSON object in one file; LakeError when it is missing or damaged."""
-        try:
-            value = json.loads(self.read(path))
-        except ValueError as error:
-            raise LakeError(f"{path} is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise LakeError(f"{path} is not a JSON object")
+        return _json_object(path, self.read(path))
+
+    def read_object(self, path: str, keys: set[str]) -> dict[str, Any]:
+        """The JSON object in one file; LakeError when it is damaged or lacks one of the keys."""
+        value = self.read_json(path)
+        if lacking := keys - set(value):
+            raise LakeError(f"{path} lacks {', '.join(sorted(lacking))}")
         return value
 
     def write_json(self, path: str, value: Mapping[str, Any]) -> None:
-        self.write(path, json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+        self.write(path, _to_json(value))
 
     def clear(self, path: str) -> None:
         """Remove what an earlier try of an uncommitted run left, if there is anything."""
-        if self.exists(path):
-            self.fs.rm(self.path(path), recursive=True)
+        full = self.path(path)
+        with storage_errors(full):
+            try:
+                self.fs.rm(full, recursive=True)
+            except FileNotFoundError:
+                return
+            # s3fs does not tell which objects it was forbidden to delete.
+            if self.fs.find(full):
+                raise PermissionError(13, "not everything could be deleted", full)
 
     def committed_runs(self) -> list[str]:
-        """The committed runs that the pointer remembers, newest first; empty for a new lake."""
-        self.fs.invalidate_cache()
-        if not self.exists(POINTER):
-            return []
-        try:
-            runs = self.read_json(POINTER)["runs"]
-        except (LakeError, KeyError) as error:
-            raise _damaged_pointer(error) from error
-        if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
-            raise _damaged_pointer(f"runs is {runs!r:.40}")
+        """The committed runs, newest first; empty for a new lake."""
+        runs: list[str] = _parsed(self._pointer())["runs"]
         return runs
 
     def current_run(self) -> str | None:
         """The run that readers should read: the last one committed."""
         return next(iter(self.committed_runs()), None)
 
-    def require_uncommitted(self, run_id: str) -> None:
-        """Refuse to touch a committed run, which never changes again, or what is no run id."""
+    def is_committed(self, run_id: str) -> bool:
+        """Whether a run is done for ever; UsageError for what is no run id."""
         self.folder("bronze", run_id)
-        if run_id in self.committed_runs():
-            raise UsageError(
-                f"Run {run_id} is already committed in this lake and never changes: "
-                "give another run id."
+        return run_id in self.committed_runs()
+
+    def begin(self, run_id: str) -> None:
+        """Note that a run begins, and on which committed run.
+
+        What an earlier try of it left is gone on with, unless a newer run was committed since.
+        """
+        start = {"run_id": run_id, "began_at": utc_now(), "current": self.current_run()}
+        if self._began_on(run_id, otherwise=start["current"]) != start["current"]:
+            for layer in LAYERS:
+                self.clear(self.folder(layer, run_id))
+        self.write_json(_start(run_id), start)
+
+    def commit(self, run_id: str, *, require: Callable[[], None] = lambda: None) -> None:
+        """Point readers at this run; does nothing when it is committed already.
+
+        ConflictError when another run was committed since this one began: what began earlier read
+        the source earlier, and must not replace what is newer. `require` is called between the
+        pointer's reading and its change, and may refuse.
+        """
+
+        def change(pointer: dict[str, Any]) -> dict[str, Any] | None:
+            require()
+            runs = pointer["runs"]
+            if run_id in runs:
+                return None
+            self._require_current(run_id, next(iter(runs), None))
+            return {"run_id": run_id, "committed_at": utc_now(), "runs": [run_id, *runs]}
+
+        if is_local(self.fs):
+            folders = (Path(self.path(self.folder(layer, run_id))) for layer in LAYERS)
+            with storage_errors(self.root):
+                flush([folder for folder in folders if folder.is_dir()])
+        self._change_pointer(change)
+
+    def forget(self, run_ids: set[str]) -> None:
+        """Take runs out of the committed ones; the current one stays."""
+
+        def change(pointer: dict[str, Any]) -> dict[str, Any]:
+            runs = pointer["runs"]
+            return pointer | {"runs": runs[:1] + [run for run in runs[1:] if run not in run_ids]}
+
+        self._change_pointer(change)
+
+    def fence(self, token: str) -> None:
+        """Change the pointer, but not its meaning, so that no commit under way can end."""
+        self._change_pointer(lambda pointer: pointer | {"fence": token})
+
+    def _began_on(self, run_id: str, *, otherwise: str | None) -> str | None:
+        try:
+            began_on: str | None = self.read_json(_start(run_id)).get("current")
+            return began_on
+        except LakeError:
+            return otherwise
+
+    def _require_current(self, run_id: str, current: str | None) -> None:
+        if self._began_on(run_id, otherwise=current) != current:
+            raise ConflictError(
+                f"Run {run_id} was not committed: run {current} was, while this one was under "
+                "way. Readers see that one; run again from the start for newer data."
             )
 
-    def commit(self, run_id: str) -> None:
-        """Point readers at this run; does nothing when it is committed already."""
-        runs = self.committed_runs()
-        if run_id in runs:
-            return
-        pointer = {
-            "run_id": run_id,
-            "committed_at": utc_now(),
-            "runs": [run_id, *runs][:REMEMBERED_RUNS],
-        }
-        self._replace(POINTER, json.dumps(pointer, indent=1).encode() + b"\n")
+    def _change_pointer(
+        self, change: Callable[[dict[str, Any]], dict[str, Any] | None], *, tries: int = 10
+    ) -> None:
+        """Make a change of what the pointer holds, again when another changed it meanwhile."""
+        full = self.path(POINTER)
+        for _ in range(tries):
+            seen = self._pointer()
+            changed = change(_parsed(seen))
+            if changed is None:
+                return
+            with _writing(full):
+                if register.replace(self.fs, full, _to_json(changed), seen=seen):
+                    return
+        raise ConflictError(f"Other runs keep changing {full}: run again later.")
 
-    def _replace(self, path: str, data: bytes) -> None:
-        # One PUT is atomic on an object store; a local write is not, and could tear the pointer.
-        if not isinstance(self.fs, LocalFileSystem):
-            self.write(path, data)
-            return
-        temporary = f"{path}.{os.getpid()}.tmp"
-        self.write(temporary, data)
-        os.replace(self.path(temporary), self.path(path))
+    def _pointer(self) -> register.Reading:
+        with storage_errors(self.path(POINTER)):
+            return register.read(self.fs, self.path(POINTER))
+
+
+def _start(run_id: str) -> str:
+    """Where the lake notes that a run began."""
+    return f"starts/run={run_id}.json"
+
+
+@contextmanager
+def _writing(where: str) -> Iterator[None]:
+    try:
+        with storage_errors(where):
+            yield
+    except FileNotFoundError as error:
+        raise StorageError(f"The lake cannot be written at {where}: {error}.") from error
+
+
+def _parsed(pointer: register.Reading) -> dict[str, Any]:
+    """What the pointer holds, `runs` being the committed ones, newest first."""
+    if pointer.data is None:
+        return {"run_id": None, "runs": []}
+    try:
+        value = _json_object(POINTER, pointer.data)
+        runs = value["runs"]
+    except (LakeError, KeyError) as error:
+        raise _damaged_pointer(error) from error
+    if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
+        raise _damaged_pointer(f"runs is {runs!r:.40}")
+    return value
+
+
+def _to_json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _json_object(path: str, data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise LakeError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise LakeError(f"{path} is not a JSON object")
+    return value
 
 
 def _damaged_pointer(why: object) -> LakeError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from pipeline import bronze, quality
 from pipeline.bronze import PageRange
+from pipeline.claim import Claim
 from pipeline.errors import DataError, UpstreamError
 from pipeline.gold import write_gold
 from pipeline.lake import Lake
@@ -20,7 +22,9 @@ log = logging.getLogger(__name__)
 
 def plan(*, api: str, lake: str, run_id: str, tasks: int = 4) -> list[PageRange]:
     """Ask the source how much there is and divide its pages among at most `tasks` extractions."""
-    target = _open(lake, run_id)
+    if (target := _open(lake, run_id)) is None:
+        return []
+    target.begin(run_id)
     with Source(api) as source:
         total = source.total()
         ranges = bronze.page_ranges(total, tasks=tasks)
@@ -31,7 +35,8 @@ def plan(*, api: str, lake: str, run_id: str, tasks: int = 4) -> list[PageRange]
 
 def extract(*, lake: str, run_id: str, first: int, last: int) -> dict[str, int]:
     """Land pages `first` to `last` of the planned source in bronze."""
-    target = _open(lake, run_id)
+    if (target := _open(lake, run_id)) is None:
+        return {}
     pages = PageRange(first=first, last=last)
     planned = bronze.read_plan(target, run_id)
     with Source(planned["source"]) as source:
@@ -47,7 +52,9 @@ def extract(*, lake: str, run_id: str, first: int, last: int) -> dict[str, int]:
 
 def manifest(*, lake: str, run_id: str) -> dict[str, int]:
     """Seal bronze with its manifest, once every page has landed."""
-    written = bronze.write_manifest(_open(lake, run_id), run_id)
+    if (target := _open(lake, run_id)) is None:
+        return {}
+    written = bronze.write_manifest(target, run_id)
     counts = {"pages": written["page_count"], "rows": written["row_count"]}
     log.info("bronze: %s", counts)
     return counts
@@ -55,21 +62,50 @@ def manifest(*, lake: str, run_id: str) -> dict[str, int]:
 
 def silver(*, lake: str, run_id: str) -> dict[str, int]:
     """Clean bronze into silver and quarantine."""
-    counts = write_silver(_open(lake, run_id), run_id)
+    if (target := _open(lake, run_id)) is None:
+        return {}
+    counts = write_silver(target, run_id)
     log.info("silver: %s", counts)
     return counts
 
 
 def gold(*, lake: str, run_id: str) -> dict[str, int]:
     """Count silver into the gold tables."""
-    rows = write_gold(_open(lake, run_id), run_id)
+    if (target := _open(lake, run_id)) is None:
+        return {}
+    rows = write_gold(target, run_id)
     log.info("gold: %s", rows)
     return rows
 
 
 def commit(*, lake: str, run_id: str) -> dict[str, Any]:
     """Verify the run, point readers at it, return its verdict; DataError: not committed."""
+    return _commit(Lake.at(lake), run_id)
+
+
+def run(*, api: str, lake: str, run_id: str) -> dict[str, Any]:
+    """All steps in order, in this process; returns the verdict.
+
+    ConflictError when another such run is writing the lake. A run that is committed already is
+    verified again, and that is all.
+    """
     target = Lake.at(lake)
+    target.folder("bronze", run_id)
+    with Source(api):
+        pass  # what cannot be a source is refused before anything is written
+    with Claim(target, f"Run {run_id}") as claim:
+        for pages in plan(api=api, lake=lake, run_id=run_id):
+            claim.require()
+            extract(lake=lake, run_id=run_id, **pages)
+        for step in (manifest, silver, gold):
+            claim.require()
+            step(lake=lake, run_id=run_id)
+        return _commit(target, run_id, require=claim.require)
+
+
+def _commit(
+    target: Lake, run_id: str, *, require: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     verdict = quality.verify(target, run_id)
     # A committed run keeps the verdict that it was committed by.
     if run_id not in target.committed_runs():
@@ -78,18 +114,9 @@ def commit(*, lake: str, run_id: str) -> dict[str, Any]:
         log.warning("verdict warns: %s", warning)
     if verdict.problems:
         raise DataError(run_id, verdict.problems)
-    target.commit(run_id)
-    log.info("commit: readers of %s now see run %s", lake, run_id)
+    target.commit(run_id, require=require)
+    log.info("commit: readers of %s now see run %s", target.root, target.current_run())
     return verdict.summary()
-
-
-def run(*, api: str, lake: str, run_id: str) -> dict[str, Any]:
-    """All steps in order, in this process; returns the verdict."""
-    for pages in plan(api=api, lake=lake, run_id=run_id):
-        extract(lake=lake, run_id=run_id, **pages)
-    for step in (manifest, silver, gold):
-        step(lake=lake, run_id=run_id)
-    return commit(lake=lake, run_id=run_id)
 
 
 def _promised_page(source: Source, number: int, planned: dict[str, Any]) -> Page:
@@ -101,7 +128,10 @@ def _promised_page(source: Source, number: int, planned: dict[str, Any]) -> Page
     return page
 
 
-def _open(lake: str, run_id: str) -> Lake:
+def _open(lake: str, run_id: str) -> Lake | None:
+    """The lake to write the run in; None for a committed run, which never changes again."""
     target = Lake.at(lake)
-    target.require_uncommitted(run_id)
-    return target
+    if not target.is_committed(run_id):
+        return target
+    log.info("run %s is committed already: nothing to do", run_id)
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,3 +65,23 @@ def good_lake(tmp_path_factory: pytest.TempPathFactory, small_rows: list[Brewery
 def lake(good_lake: Path, tmp_path: Path) -> Path:
     """A copy of the good lake for a test to damage or to add to."""
     return Path(shutil.copytree(good_lake, tmp_path / "lake"))
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    # Imported here: moto takes two seconds, and needs what not every place has.
+    pytest.importorskip("moto.server")
+    from tests.pipeline.s3 import serving_s3
+
+    with serving_s3() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a bucket of its own on a real S3 server, which the environment points at."""
+    from tests.pipeline.s3 import CREDENTIALS, make_bucket
+
+    for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": s3_endpoint}).items():
+        monkeypatch.setenv(name, value)
+    return make_bucket(s3_endpoint, f"lake-{uuid.uuid4()}")

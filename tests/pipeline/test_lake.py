@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import LakeError, UsageError
+from pipeline.errors import ConflictError, LakeError, StorageError, UsageError
 from pipeline.lake import Lake, lake_run_id
 
 
-@pytest.fixture(params=["path", "file", "memory"])
+@pytest.fixture(params=["path", "file", "memory", "s3"])
 def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     urls = {
-        "path": str(tmp_path / "lake"),
-        "file": f"file://{tmp_path}/lake/",
-        "memory": f"memory://lake-{uuid.uuid4()}",
+        "path": lambda: str(tmp_path / "lake"),
+        "file": lambda: f"file://{tmp_path}/lake/",
+        "memory": lambda: f"memory://lake-{uuid.uuid4()}",
+        "s3": lambda: f"{request.getfixturevalue('bucket')}/lake",
     }
-    return Lake.at(urls[request.param])
+    return Lake.at(urls[request.param]())
 
 
 def test_files_read_back_and_are_listed(any_lake: Lake) -> None:
@@ -63,24 +65,66 @@ def test_a_commit_done_again_changes_nothing(any_lake: Lake) -> None:
     assert any_lake.read("current.json") == before
 
 
-def test_a_committed_run_cannot_be_opened_again(any_lake: Lake) -> None:
+def test_a_run_is_committed_once_it_is(any_lake: Lake) -> None:
     any_lake.commit("a")
-    with pytest.raises(UsageError, match="already committed"):
-        any_lake.require_uncommitted("a")
-    any_lake.require_uncommitted("b")
+    assert any_lake.is_committed("a")
+    assert not any_lake.is_committed("b")
 
 
-def test_a_commit_leaves_only_the_pointer_behind(tmp_path: Path) -> None:
+def test_what_began_before_another_was_committed_is_refused(any_lake: Lake) -> None:
+    any_lake.begin("a")
+    any_lake.begin("b")
+    any_lake.commit("b")
+    with pytest.raises(ConflictError, match="run b was, while this one was under way"):
+        any_lake.commit("a")
+    assert any_lake.committed_runs() == ["b"]
+    any_lake.begin("a")
+    any_lake.commit("a")
+    assert any_lake.committed_runs() == ["a", "b"]
+
+
+def test_a_commit_that_another_came_before_is_judged_anew(any_lake: Lake) -> None:
+    any_lake.begin("a")
+    others = iter(["b"])
+    with pytest.raises(ConflictError):
+        # Between the pointer's reading and its change, another run is committed.
+        any_lake.commit("a", require=lambda: any_lake.commit(next(others, "b")))
+    assert any_lake.committed_runs() == ["b"]
+
+
+def test_a_fence_stops_a_commit_under_way_and_changes_nothing_else(any_lake: Lake) -> None:
+    any_lake.commit("a")
+    asked: list[str] = []
+
+    def require() -> None:
+        if asked:
+            raise ConflictError("no longer ours")
+        asked.append("once")
+        any_lake.fence("token")
+
+    with pytest.raises(ConflictError, match="no longer ours"):
+        any_lake.commit("b", require=require)
+    assert any_lake.committed_runs() == ["a"]
+
+
+def test_many_commits_at_once_are_all_kept(any_lake: Lake) -> None:
+    runs = [f"run-{number}" for number in range(6)]
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        list(pool.map(any_lake.commit, runs))
+    assert sorted(any_lake.committed_runs()) == runs
+
+
+def test_a_commit_leaves_only_the_pointer_and_its_lock_behind(tmp_path: Path) -> None:
     Lake.at(str(tmp_path)).commit("a")
-    assert [path.name for path in tmp_path.iterdir()] == ["current.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "current.json"]
 
 
 def test_a_commit_that_cannot_be_written_leaves_the_last_one(tmp_path: Path) -> None:
     lake = Lake.at(str(tmp_path))
     lake.commit("a")
     # A folder where the new pointer is first written: the write fails as on a full disk.
-    (tmp_path / f"current.json.{os.getpid()}.tmp").mkdir()
-    with pytest.raises(OSError):
+    (tmp_path / f".current.json.{os.getpid()}.tmp").mkdir()
+    with pytest.raises(StorageError):
         lake.commit("b")
     assert lake.current_run() == "a"
 

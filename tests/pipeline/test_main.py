@@ -69,7 +69,7 @@ def test_a_source_that_is_down_exits_5(tmp_path: Path, capsys: pytest.CaptureFix
     code, says = fail(capsys, "run", "--api", "http://127.0.0.1:9", "--lake", str(lake))
     assert code == 5
     assert says.startswith("pipeline: The brewery API failed at http://127.0.0.1:9/v1/breweries")
-    assert not lake.exists()
+    assert Lake.at(str(lake)).files("bronze") == []
 
 
 def test_a_source_that_sends_html_exits_5(
@@ -119,14 +119,15 @@ def test_usage_errors_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_committed_run_id_exits_2(
+def test_a_committed_run_id_is_verified_and_that_is_all(
     api: BreweryServer, lake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pointer = (lake / "current.json").read_bytes()
     argv = ("run", "--api", api.url, "--lake", str(lake), "--run-id", "good")
-    code, says = fail(capsys, *argv)
-    assert code == 2
-    assert "already committed" in says
+    assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["run_id"] == "good"
     assert api.requests == []
+    assert (lake / "current.json").read_bytes() == pointer
 
 
 def test_a_lake_that_cannot_be_written_exits_3(
