@@ -22,7 +22,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/
     PYTHONPATH=/opt/brewline \
     PYTHONUNBUFFERED=1 \
     AIRFLOW_HOME=/opt/airflow \
-    AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/brewline/dags \
     AIRFLOW__CORE__LOAD_EXAMPLES=False
 WORKDIR /opt/airflow
 USER 50000:0
@@ -32,7 +32,7 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://localhost:8080/api/v2/version', timeout=5)"]
 
 COPY pipeline /opt/brewline/pipeline
-COPY dags /opt/airflow/dags
+COPY dags /opt/brewline/dags
 
 ARG VERSION=0
 ARG REVISION=unknown

@@ -21,6 +21,7 @@ IMAGE_SOURCE = (
     "requirements/airflow.txt",
     "pipeline/**/*.py",
     "dags/**/*.py",
+    "dags/.airflowignore",
 )
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
