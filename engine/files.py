@@ -7,12 +7,13 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from engine.errors import EngineError
 from engine.lazy import Lazy
 from engine.model import Directory, File
-from engine.patterns import Glob
+from engine.patterns import PatternError, split_at_wildcards
 from engine.placement import placed
 from engine.root import Entry, Root, clean, missing
 from engine.selection import Selection
@@ -36,29 +37,50 @@ def changed(
 
 
 def with_new_file(
+    snapshots: Snapshots, below: Lazy[Snapshot], path: str, contents: str, *, mode: int = 0o644
+) -> Lazy[Snapshot]:
+    """A file with the given contents; one that was there keeps its mode and owner."""
+    data = contents.encode("utf-8", "surrogateescape")
+
+    def make(root: Root) -> None:
+        how = mode, (0, 0)
+        if root.exists(path):
+            status = root.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                raise EngineError(f"open {path}: is a directory")
+            how = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+        root.write(path, data, mode=how[0], owner=how[1])
+
+    key = digest("new file", path, contents, mode)
+    return changed(snapshots, below, key, make, f"the new file {path}")
+
+
+def with_placed_file(
     snapshots: Snapshots,
     below: Lazy[Snapshot],
     path: str,
     contents: str,
     *,
-    mode: int = 0o644,
-    owner: Owner = (0, 0),
+    mode: int,
+    owner: Owner,
 ) -> Lazy[Snapshot]:
-    """A file with the given contents."""
+    """As if a file with the given contents was copied: in the place of one, or into a directory."""
     data = contents.encode("utf-8", "surrogateescape")
 
     def make(root: Root) -> None:
-        if root.exists(path) and stat.S_ISDIR(root.stat(path).st_mode):
-            raise EngineError(f"open {path}: is a directory")
-        root.write(path, data, mode=mode, owner=owner)
+        where = clean(path)
+        inside = path.endswith("/") or (
+            root.exists(where) and stat.S_ISDIR(root.stat(where).st_mode)
+        )
+        if inside:
+            where = f"{where}/{os.path.basename(where)}"
+        root.make_dirs(os.path.dirname(where))
+        with root.parent(where) as (fd, name), suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=fd)
+        root.write(where, data, mode=mode, owner=owner)
 
-    return changed(
-        snapshots,
-        below,
-        digest("new file", path, contents, mode, owner),
-        make,
-        f"the new file {path}",
-    )
+    key = digest("placed file", path, contents, mode, owner)
+    return changed(snapshots, below, key, make, f"the new file {path}")
 
 
 def with_new_directory(
@@ -91,40 +113,43 @@ def with_symlink(
     return changed(snapshots, below, digest("symlink", target, path), make, f"the link {path}")
 
 
-def without(
-    snapshots: Snapshots, below: Lazy[Snapshot], paths: Sequence[str], *, directories: bool
-) -> Lazy[Snapshot]:
-    """The files, or with `directories` the directories, taken away; shell patterns are expanded."""
+def without(snapshots: Snapshots, below: Lazy[Snapshot], paths: Sequence[str]) -> Lazy[Snapshot]:
+    """Files and directories taken away; an asterisk in a path matches within a name."""
 
     def make(root: Root) -> None:
         for path in paths:
-            names = [path]
-            if any(c in path for c in "*?["):
-                matcher = Glob(path.lstrip("/"))
-                names = [e.path for e in root.walk() if matcher.matches(e.path)]
-            for name in names:
-                _remove(root, name, directories=directories)
+            for name in _named(root, path):
+                _remove(root, name)
 
     return changed(
         snapshots,
         below,
-        digest("without", list(paths), directories),
+        digest("without", list(paths)),
         make,
         f"what is taken away: {', '.join(paths)}",
     )
 
 
-def _remove(root: Root, path: str, *, directories: bool) -> None:
+def _named(root: Root, path: str) -> list[str]:
+    # As recorded: without an asterisk, a question mark or a bracket is a name's.
+    if "*" not in path:
+        return [path]
+    try:
+        start, glob = split_at_wildcards(path)
+        return [f"/{start}/{e.path}" for e in root.walk(f"/{start}") if glob.matches(e.path)]
+    except (OSError, PatternError):
+        return []
+
+
+def _remove(root: Root, path: str) -> None:
     if clean(path) == "/":
         raise EngineError("the root directory cannot be removed")
     try:
         with root.parent(path) as (fd, name):
-            if not stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
-                os.unlink(name, dir_fd=fd)
-            elif directories:
+            if stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
                 shutil.rmtree(name, dir_fd=fd)
             else:
-                raise EngineError(f"path {path} is a directory, not a file")
+                os.unlink(name, dir_fd=fd)
     except (FileNotFoundError, NotADirectoryError):
         pass  # taking away what is not there is fine
 

@@ -22,6 +22,31 @@ _SILENT_SECONDS = 300
 """For how long a registry that did not answer is not asked again where there is a stand-in."""
 
 
+def over(image: Container, container: Container) -> Container:
+    """An image's files and configuration in the place of a container's, as recorded.
+
+    Variables, labels and ports of both are there; what has no part in an image stays.
+    """
+    ports = {(port.port, port.protocol): port for port in (*image.ports, *container.ports)}
+    return replace(
+        image,
+        env=tuple((dict(container.env) | dict(image.env)).items()),
+        labels=tuple((dict(container.labels) | dict(image.labels)).items()),
+        ports=tuple(ports.values()),
+        annotations=container.annotations,
+        own_args=container.own_args,
+        onbuild=(*container.onbuild, *image.onbuild),
+        shell=image.shell or container.shell,  # nosec B604 - a setting: nothing is run here
+        mounts=container.mounts,
+        secrets=container.secrets,
+        volatile=container.volatile,
+        services=container.services,
+        registry_auth=container.registry_auth,
+        terminal_args=container.terminal_args,
+        terminal_privileged=container.terminal_privileged,
+    )
+
+
 class Images:
     """The images of a session; each reference is resolved once."""
 
@@ -40,13 +65,8 @@ class Images:
         key = reference.canonical, container.platform
         found = self._known.setdefault(key, Lazy(lambda: self._resolve(reference, container)))
         image = await found.get()
-        return replace(
-            image,
-            mounts=container.mounts,
-            secrets=container.secrets,
-            services=container.services,
-            registry_auth=container.registry_auth,
-        )
+        made = over(image, container)
+        return replace(made, pulled=made)
 
     async def _resolve(self, reference: Reference, container: Container) -> Container:
         recipe = self._stand_ins.recipe(reference)

@@ -156,6 +156,14 @@ ContainerMount: TypeAlias = (
 )
 
 
+def _hides(mount: ContainerMount, other: ContainerMount) -> bool:
+    """Whether another mount cannot be seen any more; secrets and sockets lie over all the rest."""
+    on_top = isinstance(mount, (MountedSecret, MountedSocket))
+    if on_top or isinstance(other, (MountedSecret, MountedSocket)):
+        return on_top and mount.target == other.target
+    return f"{other.target}/".startswith(mount.target.rstrip("/") + "/")
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What an exec left: file systems, exit code and streams (without secrets)."""
@@ -179,6 +187,8 @@ class Container:
     workdir: str = ""
     entrypoint: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    own_args: bool = False
+    """Whether the default arguments are not the image's: a service runs them alone."""
     labels: tuple[tuple[str, str], ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     ports: tuple[Port, ...] = ()
@@ -196,6 +206,8 @@ class Container:
     terminal_privileged: bool = False
     ran: Lazy[Ran] | None = None
     image_ref: str = ""
+    pulled: Container | None = field(default=None, compare=False, repr=False)
+    """The container as it was pulled: once it is another, its reference is not told any more."""
     provenance: Provenance | None = None
     standins: frozenset[str] = frozenset()
 
@@ -215,8 +227,8 @@ class Container:
         return found
 
     def with_mount(self, mount: ContainerMount) -> Container:
-        """The container with a mount, in the place of one on the same path."""
-        others = tuple(m for m in self.mounts if m.target != mount.target)
+        """The container with a mount, in the place of those that it hides."""
+        others = tuple(m for m in self.mounts if not _hides(mount, m))
         return replace(self, mounts=(*others, mount))
 
     def place(self, path: str) -> tuple[Lazy[Snapshot], str]:

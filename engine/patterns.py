@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from engine.errors import EngineError
 
+_WILDCARDS = "*?["
 _SPECIAL = re.compile(r"[*\[\]?^\\]")
 
 Matched: TypeAlias = tuple[bool, ...]
@@ -54,6 +55,28 @@ class Glob:
     def matches(self, path: str) -> bool:
         """Whether the pattern names `path`."""
         return not self._pattern.negated and self._pattern.matches(path)
+
+
+def has_wildcards(path: str) -> bool:
+    """Whether `path` is a pattern; a backslash takes a wildcard's meaning away."""
+    chars = iter(path)
+    for char in chars:
+        if char == "\\":
+            next(chars, "")
+        elif char in _WILDCARDS:
+            return True
+    return False
+
+
+def split_at_wildcards(path: str) -> tuple[str, Glob]:
+    """The folder in which the wildcards of a path begin, and what matches them below it.
+
+    Two asterisks are two of one, which stay within a name.
+    """
+    parts = clean(path).strip("/").split("/")
+    first = next(at for at, part in enumerate(parts) if has_wildcards(part))
+    names = (part.replace("**", "*") for part in parts[first:])
+    return "/".join(parts[:first]), Glob("/".join(names))
 
 
 class PatternList:

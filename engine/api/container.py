@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine import files
-from engine.api.arguments import expanded, owner_ids
+from engine.api.arguments import check_name, expanded, owner_ids
 from engine.calls import field
 from engine.command import Exec
 from engine.errors import EngineError
@@ -57,13 +57,21 @@ async def with_rootfs(session: Session, parent: Container, directory: Directory)
     return replace(parent, rootfs=made)
 
 
-def _put(parent: Container, path: str, change: Change) -> Container:
-    """The container with `change` made to the tree, root or mount, that holds `path`."""
+def _put(parent: Container, path: str, change: Change, *, directory: bool = False) -> Container:
+    """The container with `change` made to the tree, root or mount, that holds `path`.
+
+    What is mounted exactly there goes, but for a directory into which another `directory` is put.
+    """
     path = parent.absolute(path) + ("/" if path.endswith("/") and path != "/" else "")
-    found = parent.mount_at(path.rstrip("/") or "/")
+    target = path.rstrip("/") or "/"
+    found = parent.mount_at(target)
     if found is None:
         return replace(parent, rootfs=change(parent.rootfs, path))
     mount, _ = found
+    goes = isinstance(mount, (MountedFile, *(() if directory else (MountedDirectory,))))
+    if goes and mount.target == target:
+        mounts = tuple(m for m in parent.mounts if m is not mount)
+        return _put(replace(parent, mounts=mounts), path, change, directory=directory)
     snapshot, inside = parent.place(path)
     if isinstance(mount, MountedDirectory):
         source = replace(mount.source, snapshot=change(snapshot, inside))
@@ -88,10 +96,12 @@ async def with_new_file(
 ) -> Container:
     """The container with a new file."""
     ids = await owner_ids(session, parent, owner) or (0, 0)
+    mode = permissions or 0o644
+    check_name(path)
 
     def change(below: Lazy[Snapshot], where: str) -> Lazy[Snapshot]:
-        return files.with_new_file(
-            session.snapshots, below, where, contents, mode=permissions, owner=ids
+        return files.with_placed_file(
+            session.snapshots, below, where, contents, mode=mode, owner=ids
         )
 
     return _put(parent, expanded(parent, path, expand), change)
@@ -119,7 +129,7 @@ async def with_directory(
     def change(below: Lazy[Snapshot], where: str) -> Lazy[Snapshot]:
         return files.with_directory(session.snapshots, below, where, source, what)
 
-    return _put(parent, expanded(parent, path, expand), change)
+    return _put(parent, expanded(parent, path, expand), change, directory=True)
 
 
 @field("Container", "withFile")
@@ -170,34 +180,21 @@ async def with_symlink(
     return _put(parent, expanded(parent, link_name, expand), change)
 
 
-@field("Container", "withoutFile", "withoutFiles")
-async def without_files(
+@field("Container", "withoutFile", "withoutFiles", "withoutDirectory")
+async def without(
     session: Session,
     parent: Container,
     path: str = "",
     paths: Sequence[str] = (),
     expand: bool = False,
 ) -> Container:
-    """The container without some files."""
-    return _without(session, parent, [path] if path else paths, expand, directories=False)
+    """The container without some paths, files and directories alike."""
 
-
-@field("Container", "withoutDirectory")
-async def without_directory(
-    session: Session, parent: Container, path: str, expand: bool = False
-) -> Container:
-    """The container without a directory."""
-    return _without(session, parent, [path], expand, directories=True)
-
-
-def _without(
-    session: Session, parent: Container, paths: Sequence[str], expand: bool, *, directories: bool
-) -> Container:
     def change(below: Lazy[Snapshot], where: str) -> Lazy[Snapshot]:
-        return files.without(session.snapshots, below, [where], directories=directories)
+        return files.without(session.snapshots, below, [where])
 
-    for path in paths:
-        parent = _put(parent, expanded(parent, path, expand), change)
+    for each in [path] if path else paths:
+        parent = _put(parent, expanded(parent, each, expand), change)
     return parent
 
 
@@ -217,6 +214,8 @@ async def with_exec(
     no_init: bool = False,
 ) -> Container:
     """The container after a command."""
+    if stdin and redirect_stdin:
+        raise EngineError("cannot set both stdin and redirectStdin")
     command = Exec(
         args=command_of(parent, args, use_entrypoint=use_entrypoint, expand=expand),
         stdin=stdin,

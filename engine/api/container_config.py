@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.session import Session
 
 
-def _with_pair(
+def with_pair(
     pairs: tuple[tuple[str, str], ...], name: str, value: str
 ) -> tuple[tuple[str, str], ...]:
     """The pairs with one set: in its old place if there was one of that name."""
@@ -28,9 +28,8 @@ def _without_pair(pairs: tuple[tuple[str, str], ...], name: str) -> tuple[tuple[
 
 
 def with_variable(parent: Container, name: str, value: str) -> Container:
-    """The container with an environment variable, which takes a secret's place."""
-    secrets = tuple((n, s) for n, s in parent.secrets if n != name)
-    return replace(parent, env=_with_pair(parent.env, name, value), secrets=secrets)
+    """The container with an environment variable; commands see a secret of its name instead."""
+    return replace(parent, env=with_pair(parent.env, name, value))
 
 
 @field("Container", "withEnvVariable")
@@ -52,7 +51,7 @@ async def with_volatile_variable(
     session: Session, parent: Container, name: str, value: str
 ) -> Container:
     """The container with a variable that is in no key: a new value runs nothing again."""
-    return replace(parent, volatile=_with_pair(parent.volatile, name, value))
+    return replace(parent, volatile=with_pair(parent.volatile, name, value))
 
 
 @field("Container", "withoutVolatileVariable")
@@ -67,8 +66,7 @@ async def with_secret_variable(
 ) -> Container:
     """The container with a secret as an environment variable."""
     others = tuple((n, s) for n, s in parent.secrets if n != name)
-    env = _without_pair(parent.env, name)
-    return replace(parent, secrets=(*others, (name, secret)), env=env)
+    return replace(parent, secrets=(*others, (name, secret)))
 
 
 @field("Container", "withoutSecretVariable")
@@ -80,7 +78,7 @@ async def without_secret_variable(session: Session, parent: Container, name: str
 @field("Container", "withLabel")
 async def with_label(session: Session, parent: Container, name: str, value: str) -> Container:
     """The container with a label."""
-    return replace(parent, labels=_with_pair(parent.labels, name, value))
+    return replace(parent, labels=with_pair(parent.labels, name, value))
 
 
 @field("Container", "withoutLabel")
@@ -92,7 +90,7 @@ async def without_label(session: Session, parent: Container, name: str) -> Conta
 @field("Container", "withAnnotation")
 async def with_annotation(session: Session, parent: Container, name: str, value: str) -> Container:
     """The container with an annotation of its image's manifest."""
-    return replace(parent, annotations=_with_pair(parent.annotations, name, value))
+    return replace(parent, annotations=with_pair(parent.annotations, name, value))
 
 
 @field("Container", "withoutAnnotation")
@@ -147,13 +145,13 @@ async def without_entrypoint(
 @field("Container", "withDefaultArgs")
 async def with_default_args(session: Session, parent: Container, args: Sequence[str]) -> Container:
     """The container with default arguments."""
-    return replace(parent, args=tuple(args))
+    return replace(parent, args=tuple(args), own_args=True)
 
 
 @field("Container", "withoutDefaultArgs")
 async def without_default_args(session: Session, parent: Container) -> Container:
     """The container without default arguments."""
-    return replace(parent, args=())
+    return replace(parent, args=(), own_args=False)
 
 
 @field("Container", "withExposedPort")

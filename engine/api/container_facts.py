@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @field("Container", "sync")
 async def sync(session: Session, container: Container) -> None:
-    """Work the container's files out."""
+    """Work the container's files out; as recorded, of a failed chain nothing is told."""
     await container.rootfs.get()
     for mount in container.mounts:
         if isinstance(mount, MountedDirectory):
@@ -133,36 +133,42 @@ async def exit_code(session: Session, container: Container) -> int:
 @field("Container", "platform")
 async def platform(session: Session, container: Container) -> str:
     """The platform, such as linux/amd64."""
+    await sync(session, container)
     return container.platform
 
 
 @field("Container", "user")
 async def user(session: Session, container: Container) -> str:
     """The user that commands run as; empty for root."""
+    await sync(session, container)
     return container.user
 
 
 @field("Container", "workdir")
 async def workdir(session: Session, container: Container) -> str:
     """The working directory; empty for the root."""
+    await sync(session, container)
     return container.workdir
 
 
 @field("Container", "entrypoint")
 async def entrypoint(session: Session, container: Container) -> list[str]:
     """The entrypoint."""
+    await sync(session, container)
     return list(container.entrypoint)
 
 
 @field("Container", "defaultArgs")
 async def default_args(session: Session, container: Container) -> list[str]:
     """The default arguments."""
+    await sync(session, container)
     return list(container.args)
 
 
 @field("Container", "envVariable")
 async def env_variable(session: Session, container: Container, name: str) -> str | None:
     """The value of an environment variable; None if it is not set, and for a secret."""
+    await sync(session, container)
     # A process would see a name up to its first "=" only.
     return None if "=" in name else dict(container.env).get(name)
 
@@ -170,30 +176,35 @@ async def env_variable(session: Session, container: Container, name: str) -> str
 @field("Container", "envVariables")
 async def env_variables(session: Session, container: Container) -> list[Named]:
     """The environment variables, in the order in which they were set."""
+    await sync(session, container)
     return [Named(name, value) for name, value in container.env]
 
 
 @field("Container", "label")
 async def label(session: Session, container: Container, name: str) -> str | None:
     """The value of a label."""
+    await sync(session, container)
     return dict(container.labels).get(name)
 
 
 @field("Container", "labels")
 async def labels(session: Session, container: Container) -> list[Named]:
     """The labels."""
+    await sync(session, container)
     return [Named(name, value) for name, value in container.labels]
 
 
 @field("Container", "exposedPorts")
 async def exposed_ports(session: Session, container: Container) -> list[Port]:
     """The ports on which the container listens as a service."""
+    await sync(session, container)
     return list(container.ports)
 
 
 @field("Container", "mounts")
 async def mounts(session: Session, container: Container) -> list[str]:
     """Where something is mounted; secrets and sockets are not listed."""
+    await sync(session, container)
     hidden = (MountedSecret, MountedSocket)
     return [mount.target for mount in container.mounts if not isinstance(mount, hidden)]
 
@@ -201,14 +212,30 @@ async def mounts(session: Session, container: Container) -> list[str]:
 @field("Container", "imageRef")
 async def image_ref(session: Session, container: Container) -> str:
     """The reference, with its digest, of the image that the container was made from."""
-    if not container.image_ref:
-        raise EngineError("Image reference can only be retrieved immediately after from")
+    if not container.image_ref or _changed(container):
+        raise EngineError(
+            "Image reference can only be retrieved immediately after the 'Container.From' call. "
+            "Error in fetching imageRef as the container image is changed"
+        )
     return container.image_ref
+
+
+def _changed(container: Container) -> bool:
+    """Whether anything that is of an image is not as it was pulled any more."""
+    pulled = container.pulled
+    return pulled is None or pulled != replace(
+        container,
+        services=pulled.services,
+        registry_auth=pulled.registry_auth,
+        terminal_args=pulled.terminal_args,
+        terminal_privileged=pulled.terminal_privileged,
+    )
 
 
 @field("Container", "dockerHealthcheck")
 async def docker_healthcheck(session: Session, container: Container) -> Healthcheck | None:
     """The health check of the image's configuration."""
+    await sync(session, container)
     return container.healthcheck
 
 
@@ -223,8 +250,11 @@ async def as_service(
     no_init: bool = False,
 ) -> ContainerService:
     """The container as a service."""
+    await sync(session, container)
     # Without arguments the image's own command runs, entrypoint and all.
-    whole = use_entrypoint or not args
+    whole = use_entrypoint or not (args or container.own_args)
+    if not (args or container.args or container.entrypoint):
+        raise EngineError("no service command has been set")
     return ContainerService(
         container=replace(container, ran=None),
         args=command_of(container, args, use_entrypoint=whole, expand=expand),

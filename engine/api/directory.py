@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine import files
-from engine.api.arguments import look, plain_ids
+from engine.api.arguments import check_name, ids_in, look
 from engine.api.values import Stat, entry_exists, entry_stat
 from engine.calls import field
 from engine.errors import EngineError
@@ -16,7 +16,7 @@ from engine.exports import export_directory
 from engine.lazy import Lazy
 from engine.model import Container, Directory, File, Secret, Socket
 from engine.patterns import Glob
-from engine.root import Root, clean
+from engine.root import Root, clean, missing
 from engine.selection import Selection
 from engine.snapshot import EMPTY, Snapshot
 from engine.tree import Attributes, tree_digest
@@ -116,6 +116,8 @@ async def exists(
     do_not_follow_symlinks: bool = False,
 ) -> bool:
     """Whether a path is there, of the expected type."""
+    if not path:
+        return False
     where = inside(directory, path)
     follow = not do_not_follow_symlinks
     return await look(
@@ -128,6 +130,8 @@ async def stat(
     session: Session, directory: Directory, path: str, do_not_follow_symlinks: bool = False
 ) -> Stat:
     """What is known of a path."""
+    if not path:
+        raise missing(path)
     where, follow = inside(directory, path), not do_not_follow_symlinks
     return await look(
         session, directory.snapshot, lambda root: entry_stat(root, where, follow, path)
@@ -150,9 +154,10 @@ async def with_new_file(
     session: Session, directory: Directory, path: str, contents: str, permissions: int = 0o644
 ) -> Directory:
     """The directory with a new file."""
+    check_name(path)
     where = inside(directory, path)
     made = files.with_new_file(
-        session.snapshots, directory.snapshot, where, contents, mode=permissions
+        session.snapshots, directory.snapshot, where, contents, mode=permissions or 0o644
     )
     return _changed(directory, made)
 
@@ -162,8 +167,10 @@ async def with_new_directory(
     session: Session, directory: Directory, path: str, permissions: int = 0o644
 ) -> Directory:
     """The directory with a new directory."""
-    where = inside(directory, path)
-    made = files.with_new_directory(session.snapshots, directory.snapshot, where, mode=permissions)
+    if os.path.normpath(path).startswith("../"):
+        raise EngineError(f"cannot create directory outside parent: {os.path.normpath(path)}")
+    where, mode = inside(directory, path), permissions or 0o755
+    made = files.with_new_directory(session.snapshots, directory.snapshot, where, mode=mode)
     return _changed(directory, made)
 
 
@@ -182,7 +189,7 @@ async def with_directory(
     """The directory with another one copied into it."""
     what = files.What(
         selection=Selection(tuple(include or ()), tuple(exclude or ()), gitignore),
-        how=Attributes(owner=plain_ids(owner), mode=permissions),
+        how=Attributes(owner=await ids_in(session, directory.snapshot, owner), mode=permissions),
     )
     made = files.with_directory(
         session.snapshots, directory.snapshot, inside(directory, path), source, what
@@ -214,7 +221,7 @@ async def with_file(
     owner: str = "",
 ) -> Directory:
     """The directory with a copy of a file."""
-    how = Attributes(owner=plain_ids(owner), mode=permissions)
+    how = Attributes(owner=await ids_in(session, directory.snapshot, owner), mode=permissions)
     where = inside(directory, path) + ("/" if path.endswith("/") else "")
     made = files.with_file(session.snapshots, directory.snapshot, where, source, how)
     return _changed(directory, made)
@@ -254,33 +261,20 @@ async def with_timestamps(session: Session, directory: Directory, timestamp: int
 @field("Directory", "chown")
 async def chown(session: Session, directory: Directory, path: str, owner: str) -> Directory:
     """The directory with another owner for a path and all below it."""
-    ids = plain_ids(owner)
+    ids = await ids_in(session, directory.snapshot, owner)
     if ids is None:
         return directory
     made = files.chowned(session.snapshots, directory.snapshot, inside(directory, path), ids)
     return _changed(directory, made)
 
 
-@field("Directory", "withoutFile", "withoutFiles")
-async def without_files(
+@field("Directory", "withoutFile", "withoutFiles", "withoutDirectory")
+async def without(
     session: Session, directory: Directory, path: str = "", paths: Sequence[str] = ()
 ) -> Directory:
-    """The directory without some files."""
-    return _without(session, directory, [path] if path else paths, directories=False)
-
-
-@field("Directory", "withoutDirectory")
-async def without_directory(session: Session, directory: Directory, path: str) -> Directory:
-    """The directory without one below it."""
-    return _without(session, directory, [path], directories=True)
-
-
-def _without(
-    session: Session, directory: Directory, paths: Sequence[str], *, directories: bool
-) -> Directory:
-    where = [inside(directory, path) for path in paths]
-    made = files.without(session.snapshots, directory.snapshot, where, directories=directories)
-    return _changed(directory, made)
+    """The directory without some paths, files and directories alike."""
+    where = [inside(directory, each) for each in ([path] if path else paths)]
+    return _changed(directory, files.without(session.snapshots, directory.snapshot, where))
 
 
 @field("Directory", "withError")
@@ -312,10 +306,13 @@ async def export(session: Session, directory: Directory, path: str, wipe: bool =
 async def find_up(session: Session, directory: Directory, name: str, start: str) -> str | None:
     """The nearest path of that name in `start` or above it."""
 
+    if not name:
+        raise EngineError("name cannot be empty")
+
     def answer(root: Root) -> str | None:
         at = clean(start)
         while True:
-            if root.exists(inside(directory, f"{at}/{name}")):
+            if root.exists(inside(directory, f"{at}/{name}"), follow=False):
                 return clean(f"{at}/{name}").lstrip("/")
             if at == "/":
                 return None

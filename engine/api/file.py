@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from engine import files
-from engine.api.arguments import look, plain_ids
+from engine.api.arguments import check_name, ids_in, look
 from engine.api.values import Stat, stat_of
 from engine.calls import field
 from engine.errors import EngineError
@@ -24,6 +24,7 @@ from engine.tree import file_digest
 if TYPE_CHECKING:
     from engine.session import Session
 
+_FILE_MODE = 0o644
 _LARGEST = 128 << 20
 """The bytes of a file that are passed on as text."""
 
@@ -46,10 +47,13 @@ async def new(
     session: Session, _: None, name: str, contents: str, permissions: int = 0o644
 ) -> File:
     """A file with the given contents."""
-    if not name or "/" in name:
-        raise EngineError(f"a file's name is one name and not a path: {name!r}")
+    if "/" in name:
+        raise EngineError(f'file name "{name}" must not contain a directory')
+    if not name:
+        raise EngineError("a new file needs a name")
+    check_name(name)
     made = files.with_new_file(
-        session.snapshots, Lazy.of(EMPTY), f"/{name}", contents, mode=permissions
+        session.snapshots, Lazy.of(EMPTY), f"/{name}", contents, mode=permissions or _FILE_MODE
     )
     return File(made, f"/{name}")
 
@@ -181,7 +185,7 @@ async def with_timestamps(session: Session, file: File, timestamp: int) -> File:
 @field("File", "chown")
 async def chown(session: Session, file: File, owner: str) -> File:
     """The file with another owner, given by numbers."""
-    ids = plain_ids(owner)
+    ids = await ids_in(session, file.snapshot, owner)
     if ids is None:
         return file
     made = files.chowned(session.snapshots, file.snapshot, file.path, ids)
@@ -200,7 +204,6 @@ async def with_replaced(
     """The file with text replaced: the only occurrence, all, or the first from a line on."""
     if not search:
         raise EngineError("the search string is empty")
-    status = await look(session, file.snapshot, lambda root: _status(root, file))
     text = await _whole(session, file)
     wanted, new = (each.encode("utf-8", "surrogateescape") for each in (search, replacement))
     start = _start_of(text, first_from or 1)
@@ -218,8 +221,6 @@ async def with_replaced(
         file.snapshot,
         file.path,
         changed.decode("utf-8", "surrogateescape"),
-        mode=status.st_mode & 0o7777,
-        owner=(status.st_uid, status.st_gid),
     )
     return replace(file, snapshot=made)
 

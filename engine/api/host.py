@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,20 @@ async def directory(
     gitignore: bool = False,
 ) -> Directory:
     """A folder of the client's machine."""
-    selection = Selection(tuple(include or ()), tuple(exclude or ()), gitignore)
+    selection = Selection(_local(include), _local(exclude), gitignore)
     return host_directory(session, session.host_path(path), selection)
+
+
+def _local(patterns: Sequence[str]) -> tuple[str, ...]:
+    """As recorded: patterns that lead out of a folder name nothing, and its own name all of it."""
+    found = []
+    for pattern in patterns or ():
+        body = pattern.removeprefix("!")
+        place = os.path.normpath(body)
+        if body and not place.startswith("/") and place.split("/")[0] != "..":
+            mark = pattern[: len(pattern) - len(body)]
+            found.append(mark + ("*" if place == "." else place))
+    return tuple(found)
 
 
 @field("Host", "file")

@@ -36,7 +36,12 @@ async def cache_volume(
     owner: str = "",
 ) -> CacheVolume:
     """A cache volume by its key; another source or owner is another volume."""
-    return CacheVolume(key, source, sharing, written_ids(plain_ids(owner)))
+    ids = plain_ids(owner)
+    if owner and ids is None:
+        raise EngineError(
+            f"failed to parse ownership {owner}: open /etc/passwd: no such file or directory"
+        )
+    return CacheVolume(key, source, sharing, written_ids(ids))
 
 
 @field("Query", "setSecret")

@@ -86,9 +86,9 @@ async def endpoint(
     else:
         host = await session.services.hostname(service)
         found = [p.backend for p in service_ports(service)]
-    if port is None and not found:
+    if not (port or found):
         raise EngineError("no ports exposed")
-    address = f"{host}:{found[0] if port is None else port}"
+    address = f"{host}:{port or found[0]}"
     return f"{scheme}://{address}" if scheme else address
 
 

@@ -42,7 +42,7 @@ def stat_of(name: str, status: os.stat_result) -> Stat:
         stat_bits.S_IFLNK: "SYMLINK",
     }
     kind = kinds.get(stat_bits.S_IFMT(mode), "UNKNOWN")
-    return Stat(name, kind, stat_bits.S_IMODE(mode), status.st_size)
+    return Stat(name, kind, mode & 0o777, status.st_size)
 
 
 _KINDS = {

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from engine.dockerfile.characters import quoted
 from engine.dockerfile.errors import DockerfileError
-from engine.patterns import Glob, PatternList
+from engine.patterns import PatternList, has_wildcards, split_at_wildcards
 from engine.root import Root, clean
-
-_WILDCARDS = "*?["
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +72,12 @@ class Search:
 
     def _matches(self, path: str) -> list[str]:
         """The paths that a pattern matches; a link on the way to it is followed."""
-        parts = clean(path).strip("/").split("/")
-        first = next(at for at, part in enumerate(parts) if has_wildcards(part))
-        start = "/".join(parts[:first])
-        # Two asterisks are two of one, which stay within a name.
-        glob = Glob("/".join(part.replace("**", "*") for part in parts[first:]))
+        start, glob = split_at_wildcards(path)
         try:
             entries = self.root.walk(self._inside(start))
             return [f"/{start}/{e.path}" for e in entries if glob.matches(e.path)]
         except OSError:
             return []
-
-
-def has_wildcards(path: str) -> bool:
-    """Whether `path` is a pattern; a backslash takes a wildcard's meaning away."""
-    chars = iter(path)
-    for char in chars:
-        if char == "\\":
-            next(chars, "")
-        elif char in _WILDCARDS:
-            return True
-    return False
 
 
 def is_directory(root: Root, path: str) -> bool:

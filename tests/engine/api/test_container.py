@@ -20,6 +20,28 @@ async def test_standard_input_comes_from_a_file(base: dagger.Container) -> None:
     assert await made.stdout() == "from a file"
 
 
+async def test_there_is_one_standard_input(base: dagger.Container) -> None:
+    with pytest.raises(dagger.QueryError, match="cannot set both stdin and redirectStdin"):
+        await base.with_exec(["cat"], stdin="x", redirect_stdin="/etc/passwd").sync()
+
+
+@pytest.mark.parametrize("expect", [dagger.ReturnType.ANY, dagger.ReturnType.FAILURE])
+async def test_a_code_that_means_a_signal_is_never_expected(
+    base: dagger.Container, expect: dagger.ReturnType
+) -> None:
+    for code in (127, 192, 255):
+        made = base.with_exec(["sh", "-c", f"exit {code}"], expect=expect)
+        assert await made.exit_code() == code
+    for script in ("exit 128", "exit 191", "kill -9 $$"):
+        with pytest.raises(dagger.ExecError):
+            await base.with_exec(["sh", "-c", script], expect=expect).sync()
+
+
+async def test_success_is_no_failure_that_was_expected(base: dagger.Container) -> None:
+    with pytest.raises(dagger.ExecError, match="exit code: 0"):
+        await base.with_exec(["true"], expect=dagger.ReturnType.FAILURE).sync()
+
+
 async def test_streams_go_to_files_and_are_still_seen(base: dagger.Container) -> None:
     script = ["sh", "-c", "echo out; echo err >&2"]
     made = base.with_exec(script, redirect_stdout="/out", redirect_stderr="/err")

@@ -26,9 +26,74 @@ async def test_files_are_taken_away_by_pattern(dag: dagger.Client) -> None:
     assert await left.glob("**") == ["b.txt", "d/"]
 
 
-async def test_a_directory_is_no_file_to_take_away(dag: dagger.Client) -> None:
-    with pytest.raises(dagger.QueryError, match="is a directory, not a file"):
-        await tree(dag, "d/c").without_file("d").sync()
+async def test_files_and_directories_are_taken_away_alike(dag: dagger.Client) -> None:
+    files = tree(dag, "d/c", "f")
+    assert await files.without_file("d").glob("**") == ["f"]
+    assert await files.without_directory("f").glob("**") == ["d/", "d/c"]
+
+
+async def test_a_pattern_without_an_asterisk_is_a_name(dag: dagger.Client) -> None:
+    files = tree(dag, "a?", "ab", "[a]", "d/x.py", "d/e/y.py")
+    assert await files.without_files(["a?", "[a]"]).glob("**/*b") == ["ab"]
+    left = files.without_files(["**/*.py"])  # two asterisks are as one
+    assert await left.glob("d/**") == ["d/e/", "d/e/y.py"]
+
+
+async def test_a_file_that_is_written_again_keeps_its_mode_and_owner(
+    dag: dagger.Client, base: dagger.Container
+) -> None:
+    first = dag.directory().with_new_file("f", "1", permissions=0o750).chown("f", "5:6")
+    again = base.with_directory("/w", first.with_new_file("f", "2", permissions=0o600))
+    look = ["sh", "-c", "stat -c '%a %u:%g' /w/f; cat /w/f"]
+    assert await again.with_exec(look).stdout() == "750 5:6\n2"
+
+
+async def test_no_permissions_are_the_usual_ones(dag: dagger.Client) -> None:
+    made = dag.directory().with_new_file("f", "", permissions=0)
+    made = made.with_new_directory("d", permissions=0)
+    assert await made.stat("f").permissions() == 0o644
+    assert await made.stat("d").permissions() == 0o755
+
+
+async def test_an_owner_by_name_is_one_of_the_tree_itself(
+    dag: dagger.Client, base: dagger.Container
+) -> None:
+    root = base.rootfs()
+    made = base.with_rootfs(root.with_file("/f", dag.file("f", ""), owner="nobody:games"))
+    assert await made.with_exec(["stat", "-c", "%U:%G", "/f"]).stdout() == "nobody:games\n"
+    scratch = base.with_directory("/d", tree(dag, "f").chown("f", "root"))
+    assert await scratch.with_exec(["stat", "-c", "%u", "/d/f"]).stdout() == "0\n"
+    with pytest.raises(dagger.QueryError, match="failed to parse ownership nobody: open /etc/pas"):
+        await tree(dag, "f").chown("f", "nobody").sync()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("../d", "cannot create directory outside parent: ../d"),
+        ("x/../../d", "cannot create directory outside parent: ../d"),
+    ],
+)
+async def test_a_new_directory_lies_inside(dag: dagger.Client, path: str, message: str) -> None:
+    with pytest.raises(dagger.QueryError, match=message):
+        await dag.directory().with_new_directory(path).sync()
+
+
+async def test_a_name_has_a_longest_length(dag: dagger.Client, base: dagger.Container) -> None:
+    name = "x" * 256
+    for made in (
+        dag.directory().with_new_file(f"d/{name}", ""),
+        base.with_new_file(f"/{name}", "").rootfs(),
+    ):
+        with pytest.raises(dagger.QueryError, match="exceeds the maximum supported 255"):
+            await made.sync()
+    assert await dag.file(name[1:], "x").size() == 1
+
+
+async def test_an_empty_path_is_not_there(dag: dagger.Client) -> None:
+    assert not await tree(dag, "f").exists("")
+    with pytest.raises(dagger.QueryError, match="no such file or directory"):
+        await tree(dag, "f").stat("").size()
 
 
 async def test_find_up_goes_up_to_the_top(dag: dagger.Client) -> None:
@@ -36,6 +101,8 @@ async def test_find_up_goes_up_to_the_top(dag: dagger.Client) -> None:
     assert await files.find_up("setup.cfg", "a/b/c") == "a/setup.cfg"
     assert await files.find_up("a", "a/b") == "a"
     assert await files.find_up("none", "a/b/c") is None
+    with pytest.raises(dagger.QueryError, match="name cannot be empty"):
+        await files.find_up("", "a")
 
 
 @pytest.mark.parametrize(

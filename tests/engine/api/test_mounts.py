@@ -118,3 +118,36 @@ async def test_only_a_file_is_mounted_as_one(
     expected = {"none": "stat /?none: no such file", "folder": "folder is a directory, not a file"}
     with pytest.raises(dagger.QueryError, match=expected[path]):
         await sh(base.with_mounted_file("/m", source), "true").sync()
+
+
+async def test_a_mount_takes_the_place_of_those_below_it(
+    dag: dagger.Client, base: dagger.Container
+) -> None:
+    secret = dag.set_secret("a name", "a long value")
+    below = base.with_mounted_temp("/m/a").with_mounted_secret("/m/s", secret)
+    made = below.with_mounted_temp("/mm").with_mounted_directory("/m", dag.directory())
+    assert await made.mounts() == ["/mm", "/m"]
+    assert await made.with_exec(["sh", "-c", "ls /m; wc -c < /m/s"]).stdout() == "s\n12\n"
+
+
+async def test_a_file_takes_the_place_of_a_mount(
+    dag: dagger.Client, base: dagger.Container
+) -> None:
+    mounted = base.with_mounted_directory("/m", dag.directory().with_new_file("f", "x"))
+    made = mounted.with_new_file("/m", "file")
+    assert await made.mounts() == []
+    assert await made.rootfs().file("m").contents() == "file"
+    assert await mounted.without_directory("/m").mounts() == []
+    inside = mounted.with_directory("/m", dag.directory().with_new_file("g", "y"))
+    assert await inside.mounts() == ["/m"]
+    assert await inside.directory("/m").entries() == ["f", "g"]
+
+
+async def test_a_new_file_goes_into_a_directory_and_in_the_place_of_a_link(
+    dag: dagger.Client, base: dagger.Container
+) -> None:
+    made = base.with_directory("/d", dag.directory()).with_new_file("/d", "x")
+    assert await made.directory("/d").entries() == ["d"]
+    linked = base.with_new_file("/a", "old").with_symlink("/a", "/b").with_new_file("/b", "new")
+    assert await linked.file("/a").contents() == "old"
+    assert await linked.file("/b").contents() == "new"

@@ -50,7 +50,7 @@ async def test_a_service_without_ports_has_no_endpoint(base: dagger.Container) -
         await base.as_service(args=["sleep", "60"]).endpoint()
 
 
-async def test_a_service_runs_the_image_s_command_with_its_entrypoint(
+async def test_a_service_runs_its_command_with_the_entrypoint_on_request(
     base: dagger.Container,
 ) -> None:
     script = "import sys, http.server as h; "
@@ -58,7 +58,7 @@ async def test_a_service_runs_the_image_s_command_with_its_entrypoint(
     made = base.with_entrypoint(["python3", "-c", script]).with_default_args(["8123"])
     service = made.with_new_file("/srv/f", "served").with_workdir("/srv").with_exposed_port(8123)
     ask = "import urllib.request as r; print(r.urlopen('http://web:8123/f').read().decode())"
-    client = base.with_service_binding("web", service.as_service())
+    client = base.with_service_binding("web", service.as_service(use_entrypoint=True))
     assert (await client.with_exec(["python3", "-c", ask]).stdout()).strip() == "served"
 
 
