@@ -21,8 +21,8 @@ from engine.liveness import living
 from engine.pruning import entries, keep_below, prune, prune_volumes
 from engine.settings import Settings
 from engine.store import Store, digest
+from tests.engine.upkeep_command import run
 
-ROOT = Path(__file__).parents[2]
 SIZE = 100_000
 SHORTLY = 0.05
 
@@ -310,18 +310,6 @@ def test_cap_is_what_is_set_or_a_share_of_the_disk(
     disk = usage.Disk(size=500 * 10**9, free=1)
     assert usage.cap(Settings(store=path)) == 20 * 10**9
     assert usage.cap(Settings(store=path, store_size=5)) == 5
-
-
-def run(path: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "BREWLINE_STORE": str(path), **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_tidying_prunes_to_the_cap_that_is_set(path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ import pytest
 
 from engine.store import Store, digest
 from tests.engine import program
-from tests.engine.conftest import ROOT
 from tests.engine.machine import wait_until
+from tests.engine.upkeep_command import run
 
 MB = 1_000_000
 
@@ -24,21 +22,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def engine(path: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "BREWLINE_STORE": str(path), **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def said(path: Path, *arguments: str, **env: str) -> str:
     """What a command of the engine prints that must not fail."""
-    done = engine(path, *arguments, **env)
+    done = run(path, *arguments, **env)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -110,7 +96,7 @@ def test_prune_of_what_is_old_leaves_the_rest(path: Path) -> None:
 @pytest.mark.parametrize("time", ["7", "d", "", "-1d", "7w", "1.5d"])
 def test_time_that_cannot_be_meant_is_refused(path: Path, time: str) -> None:
     fill(path)
-    done = engine(path, "prune", f"--older-than={time}")
+    done = run(path, "prune", f"--older-than={time}")
     assert done.returncode == 2
     assert f"{time!r} is no time: write 90m, 12h or 7d" in done.stderr
     assert facts(path)["biggest"]
@@ -120,7 +106,7 @@ def test_prune_of_no_store_or_a_newer_one_is_one_clear_message(path: Path) -> No
     assert said(path, "prune") == f"{path} is not there: nothing to prune\n"
     fill(path)
     (path / "format").write_text("2")
-    done = engine(path, "prune")
+    done = run(path, "prune")
     assert done.returncode == 3
     assert "is of another version" in done.stderr and "Traceback" not in done.stderr
     assert list(path.glob("layers/*"))
