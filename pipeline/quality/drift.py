@@ -61,7 +61,7 @@ def _rows(before: int, now: int, limits: Limits) -> Iterator[Drift]:
 def _partitions(before: Profile, now: Profile, limits: Limits) -> Iterator[Drift]:
     old, new = before.partitions(), now.partitions()
     for limit, gone, sign in (
-        ("partitions_lost", old.keys() - new.keys(), "−"),
+        ("partitions_lost", old.keys() - new.keys(), "-"),
         ("partitions_gained", new.keys() - old.keys(), "+"),
     ):
         share = len(gone) / max(len(old), 1)
@@ -85,8 +85,8 @@ def _types(before: Profile, now: Profile, limits: Limits) -> Iterator[Drift]:
             changed.append((name, was, is_))
     # A run without rows has no types to compare.
     changed = changed if before.facts.rows and now.facts.rows else []
-    status = limits.types_changed.judge(len(changed))
-    share = float(len(changed))
+    share = len(changed) / max(len(old), 1)
+    status = limits.types_changed.judge(share)
     for name, was, is_ in changed:
         yield Drift(f"type of {name}", was, is_, "changed", "types_changed", share, status)
     if not changed:

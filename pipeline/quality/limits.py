@@ -31,7 +31,7 @@ class Limit:
 
     def __str__(self) -> str:
         bounds = (("warns above", self.warn), ("fails above", self.fail))
-        told = [f"{word} {bound:.4g}" for word, bound in bounds if bound is not None]
+        told = [f"{word} {100 * bound:.4g}%" for word, bound in bounds if bound is not None]
         return ", ".join(told) or "no limit"
 
 
@@ -41,10 +41,11 @@ def _limit(warn: float | None, fail: float | None) -> Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The limits of one lake. All are shares from 0 to 1, but `types_changed` counts columns.
+    """The limits of one lake, all of them shares from 0 to 1.
 
-    `quarantined` and `duplicates` are of bronze's rows, `unknown_types` of silver's; the others
-    compare with the last good run: `nulls_risen` is by how much a column's share of nulls grew.
+    `quarantined` and `duplicates` are of bronze's rows, `unknown_types` of silver's. The others
+    compare with the last good run: shares of its rows, partitions and columns, and by how much the
+    share of nulls in a column grew.
     """
 
     quarantined: Limit = _limit(0.02, 0.5)
@@ -55,7 +56,7 @@ class Limits:
     partitions_lost: Limit = _limit(0.05, 0.5)
     partitions_gained: Limit = _limit(0.25, None)
     nulls_risen: Limit = _limit(0.05, 0.5)
-    types_changed: Limit = _limit(0, None)
+    types_changed: Limit = _limit(0.0, None)
 
     def check(self, name: str, layer: str, share: float, found: str, cure: str) -> Check:
         """Judge a share by the limit of that name."""

@@ -23,6 +23,7 @@ __all__ = ["LISTED", "Rejected", "Row", "csv_of", "rejected"]
 # Rows that the page lists, and rows that the CSV beside it does: as many as memory should hold.
 LISTED = 500
 MOST_LISTED = 1_000_000
+_EXAMPLES = 3
 # Rows whose record is read again; each costs as much as its parsing did.
 _REREAD = 10_000
 # Two fields are known under an older name too.
@@ -37,6 +38,7 @@ class Rejected:
 
     facts: Facts = field(default_factory=Facts)
     reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
     listed: list[Row] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     for_null: list[str] = field(default_factory=list)
@@ -53,14 +55,24 @@ def rejected(lake: Lake, paths: list[str]) -> Rejected:
             if not {*_COLUMNS, "record"} <= set(table.column_names):
                 continue
             keys.add(table)
-            for reason in pc.value_counts(table["reason"]).to_pylist():
-                found.reasons[str(reason["values"])] += reason["counts"]
+            _count(found, table)
             found.listed += _rows(table.slice(0, LISTED - len(found.listed)))
             some = table.slice(0, reread)
             reread -= some.num_rows
             found.for_null += [_name(row) for row in some.to_pylist() if _is_for_null(row)]
         found.repeated = keys.repeated(lambda: _tables(lake, paths))
     return found
+
+
+def _count(found: Rejected, table: Any) -> None:
+    """Count a table's reasons, and keep an example or a few of each."""
+    for counted in pc.value_counts(table["reason"]).to_pylist():
+        reason = str(counted["values"])
+        found.reasons[reason] += counted["counts"]
+        examples = found.examples.setdefault(reason, [])
+        if lacking := _EXAMPLES - len(examples):
+            some = table.filter(pc.equal(table["reason"], counted["values"])).slice(0, lacking)
+            examples += [_name(row) for row in some.select(_COLUMNS).to_pylist()]
 
 
 def csv_of(lake: Lake, paths: list[str]) -> Iterator[bytes]:
