@@ -54,7 +54,7 @@ def with_image(container: Container, config: ImageConfig, snapshot: Snapshot) ->
         number, _, protocol = text.partition("/")
         if not number.isdecimal():
             raise EngineError(f"the image exposes {text!r}, which is no port")
-        ports.append(Port(port=int(number), protocol=(protocol or "tcp").upper()))
+        ports.append(Port(port=int(number), protocol=(protocol or "tcp").upper(), of_image=True))
     check = config.healthcheck
     model_check = None
     if check is not None and check.test and check.test[0] != "NONE":

@@ -76,6 +76,8 @@ class Port:
     protocol: str = "TCP"
     description: str | None = None
     skip_healthcheck: bool = False
+    of_image: bool = False
+    """Only listed, by an image: it is no port of a service, and nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +213,11 @@ class Container:
     provenance: Provenance | None = None
     standins: frozenset[str] = frozenset()
 
+    @property
+    def own_ports(self) -> tuple[Port, ...]:
+        """The ports that a service of the container has: not those that its image lists."""
+        return tuple(port for port in self.ports if not port.of_image)
+
     def absolute(self, path: str) -> str:
         """`path`, which may be relative to the working directory, as an absolute one."""
         return clean(path if path.startswith("/") else f"{self.workdir or '/'}/{path}")
@@ -294,7 +301,8 @@ def service_ports(service: Service) -> list[PortForward]:
     match service:
         case ContainerService():
             return [
-                PortForward(backend=p.port, protocol=p.protocol) for p in service.container.ports
+                PortForward(backend=p.port, protocol=p.protocol)
+                for p in service.container.own_ports
             ]
         case HostService():
             return [

@@ -94,7 +94,7 @@ class Services:
             *(inputs.rootfs.key, service.args, service.hostname, container.env, container.user),
             *(container.workdir, await container_mounts_key(self._session, container, inputs)),
             *([(n, s.key) for n, s in container.secrets], bound, service.privileged),
-            [(p.port, p.protocol) for p in container.ports],
+            [(p.port, p.protocol) for p in container.own_ports],
         )
 
     async def hostname(self, service: Service) -> str:
@@ -247,7 +247,7 @@ class Services:
                     except TimeOver as error:
                         said = f"its ports do not answer: {error}"
                         raise failure(session, service.args, said, output=output) from None
-                    ports = tuple(p.port for p in container.ports)
+                    ports = tuple(p.port for p in container.own_ports)
                     up.set_result(Up(name, address, ports, ready))
                     await asyncio.shield(run)
                 finally:
@@ -260,7 +260,7 @@ class Services:
         run: asyncio.Task[int],
         output: Output,
     ) -> None:
-        for port in service.container.ports:
+        for port in service.container.own_ports:
             if port.skip_healthcheck or port.protocol != "TCP":
                 continue
             began = time.monotonic()

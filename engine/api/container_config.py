@@ -177,8 +177,9 @@ async def with_exposed_port(
 async def without_exposed_port(
     session: Session, parent: Container, port: int, protocol: str = "TCP"
 ) -> Container:
-    """The container without an exposed port."""
-    return replace(parent, ports=_other_ports(parent, port, protocol))
+    """The container without an exposed port and, as recorded, without all that its image lists."""
+    others = _other_ports(parent, port, protocol)
+    return replace(parent, ports=tuple(p for p in others if not p.of_image))
 
 
 def _other_ports(parent: Container, port: int, protocol: str) -> tuple[Port, ...]:

@@ -68,7 +68,7 @@ async def with_hostname(session: Session, service: Service, hostname: str) -> Se
 async def ports(session: Session, service: Service) -> list[Port]:
     """The ports of the service."""
     if isinstance(service, ContainerService):
-        return list(service.container.ports)
+        return list(service.container.own_ports)
     if isinstance(service, Tunnel):
         # Which port of the client it is may be known only once it is open.
         return [Port(port=n) for n in (await session.services.start(service)).up.ports]

@@ -132,7 +132,7 @@ def expose(state: State, line: Expose) -> None:
     """EXPOSE."""
     ports = {(p.port, p.protocol): p for p in state.container.ports}
     for number, protocol in exposed(line.ports, state.variables, state.escape):
-        ports[number, protocol] = Port(port=number, protocol=protocol)
+        ports[number, protocol] = Port(port=number, protocol=protocol, of_image=True)
     state.container = replace(state.container, ports=tuple(ports.values()))
 
 

@@ -115,3 +115,20 @@ async def test_default_arguments_of_ones_own_are_a_services_whole_command(
 async def test_a_service_needs_a_command(dag: dagger.Client) -> None:
     with pytest.raises(dagger.QueryError, match="no service command has been set"):
         await dag.container().as_service().hostname()
+
+
+async def test_ports_that_an_image_lists_are_not_waited_for(
+    dag: dagger.Client, base: dagger.Container
+) -> None:
+    listing = dag.directory().with_new_file("Dockerfile", f"FROM {IMAGE}\nEXPOSE 81 82/udp\n")
+    image = listing.docker_build()
+    ports = [await port.port() for port in await image.exposed_ports()]
+    assert sorted(ports) == [81, 82]
+    service = image.as_service(args=["sleep", "60"])
+    await service.start()  # though nothing listens
+    assert await service.ports() == []
+    with pytest.raises(dagger.QueryError, match="no ports exposed"):
+        await service.endpoint()
+    own = image.with_exposed_port(83)
+    assert [await port.port() for port in await own.as_service(args=["sleep"]).ports()] == [83]
+    assert await own.without_exposed_port(83).exposed_ports() == []
