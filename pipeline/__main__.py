@@ -1,13 +1,14 @@
-"""`python -m pipeline run` and `verify`: the whole data product without an orchestrator."""
+"""`python -m pipeline run`, `verify`, `prune`: the data product without an orchestrator."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.lake import Lake
+from pipeline.retention import ABANDONED_AFTER, prune
 
 __all__ = ["main"]
 
@@ -42,15 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     _log_to_stderr()
     try:
-        verdict = _run(arguments) if arguments.command == "run" else _verify(arguments)
+        result = _COMMANDS[arguments.command](arguments)
     except (PipelineError, OSError) as error:
         print(f"pipeline: {_sentence(error, arguments.lake)}", file=sys.stderr)
         return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
     except KeyboardInterrupt:
         print("pipeline: interrupted; the last committed run is as it was.", file=sys.stderr)
         return INTERRUPTED
-    print(json.dumps(verdict, ensure_ascii=False))
-    return BAD_DATA if verdict["problems"] else OK
+    print(json.dumps(result, ensure_ascii=False))
+    return BAD_DATA if result.get("problems") else OK
 
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -70,6 +72,19 @@ def _verify(arguments: argparse.Namespace) -> dict[str, Any]:
     for sentence in verdict.told:
         print(f"pipeline: {sentence}", file=sys.stderr)
     return verdict.summary()
+
+
+def _prune(arguments: argparse.Namespace) -> dict[str, Any]:
+    pruned = prune(
+        Lake.at(arguments.lake),
+        keep=arguments.keep,
+        abandoned_after=timedelta(hours=arguments.abandoned_after),
+        dry_run=arguments.dry_run,
+    )
+    return dataclasses.asdict(pruned)
+
+
+_COMMANDS = {"run": _run, "verify": _verify, "prune": _prune}
 
 
 def _sentence(error: Exception, lake: str) -> str:
@@ -95,6 +110,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--api", required=True, help="the API's root, such as http://host:8000")
     verify = commands.add_parser("verify", help="judge a run that is in the lake")
     verify.add_argument("--page", type=Path, metavar="FILE", help="write the verdict as HTML too")
+    pruning = commands.add_parser("prune", help="remove old runs and what dead runs left")
+    pruning.add_argument("--lake", required=True, help="path or fsspec URL of the lake")
+    pruning.add_argument(
+        "--keep", type=int, metavar="N", help="committed runs to keep; default: all"
+    )
+    pruning.add_argument(
+        "--abandoned-after",
+        type=int,
+        metavar="HOURS",
+        default=ABANDONED_AFTER // timedelta(hours=1),
+        help="take uncommitted runs that began longer ago for dead; default: %(default)s",
+    )
+    pruning.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     for command, what in ((run, "a name for the run"), (verify, "default: the committed run")):
         command.add_argument("--lake", required=True, help="path or fsspec URL of the lake")
         command.add_argument("--run-id", help=what)

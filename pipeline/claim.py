@@ -37,7 +37,7 @@ class Claim:
 
     lake: Lake
     holder: str
-    _token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
     _seen: register.Reading = field(default_factory=lambda: register.Reading(None))
     _released: threading.Event = field(default_factory=threading.Event)
     _renewer: threading.Thread | None = None
@@ -55,7 +55,7 @@ class Claim:
         if not before.get("released", True):
             log.info("claim: %s died without ending, its claim is taken over", before["holder"])
             # One that only stood still may be about to commit: it must find the pointer changed.
-            self.lake.fence(self._token)
+            self.lake.fence(self.token)
         self._renewer = threading.Thread(target=self._keep_renewing, daemon=True)
         self._renewer.start()
         return self
@@ -76,7 +76,7 @@ class Claim:
     def require(self) -> None:
         """Refuse to go on when the claim was lost, as another may write this lake by now."""
         now = _content(self._read())
-        if now.get("token") != self._token:
+        if now.get("token") != self.token:
             raise ConflictError(
                 f"{self.holder} stood still for so long that {now.get('holder', 'another')} took "
                 "over this lake: run it again."
@@ -96,7 +96,7 @@ class Claim:
     def _write(self, *, released: bool = False) -> bool:
         claim = {
             "holder": self.holder,
-            "token": self._token,
+            "token": self.token,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "process": _process(os.getpid()),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,14 +12,23 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from pipeline import register
-from pipeline.errors import ConflictError, LakeError, StorageError, UsageError
-from pipeline.storage import flush, is_local, open_storage, storage_errors, write_whole
+from pipeline import pointer
+from pipeline.errors import ConflictError, LakeError, UsageError
+from pipeline.json_object import json_object, to_json
+from pipeline.storage import (
+    flush,
+    is_local,
+    open_storage,
+    storage_errors,
+    write_whole,
+    writing_errors,
+)
 
-__all__ = ["LAYERS", "Lake", "lake_run_id", "utc_now"]
+__all__ = ["LAYERS", "STARTS", "Lake", "is_run_id", "lake_run_id", "start_path", "utc_now"]
 
 POINTER = "current.json"
-# Where a run may have a folder, but for its start, which is one file.
+STARTS = "starts"
+# Where a run may have a folder.
 LAYERS = ("bronze", "silver", "gold", "verdict")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -33,12 +40,17 @@ def utc_now() -> str:
 
 def lake_run_id(dag_run_id: str) -> str:
     """The lake's run id for an orchestrator's: the same text where a folder can have it."""
-    if _RUN_ID.fullmatch(dag_run_id):
+    if is_run_id(dag_run_id):
         return dag_run_id
     # A digest keeps two ids apart that differ only in characters a folder name cannot hold.
     digest = hashlib.sha256(dag_run_id.encode()).hexdigest()[:8]
     legal = re.sub(r"[^A-Za-z0-9._-]", "-", dag_run_id).lstrip("._-")[:100]
     return f"{legal or 'run'}-{digest}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a folder of the lake may be named by it."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Lake:
 
     def folder(self, layer: str, run_id: str) -> str:
         """The folder of one layer of one run, relative to the root."""
-        if not _RUN_ID.fullmatch(run_id):
+        if not is_run_id(run_id):
             raise UsageError(
                 f"{run_id!r} is not a run id: use up to 128 letters, digits, '.', '_' and '-'."
             )
@@ -84,10 +96,19 @@ class Lake:
             # Hidden ones are what a killed process left of a file that it never finished.
             return sorted(file for file in found if not file.rsplit("/", 1)[-1].startswith("."))
 
+    def names(self, path: str) -> list[str]:
+        """What is right below a folder, sorted; nothing when there is no folder."""
+        full = self.path(path)
+        try:
+            with storage_errors(full):
+                return sorted(at.rsplit("/", 1)[-1] for at in self.fs.ls(full, detail=False))
+        except FileNotFoundError:
+            return []
+
     def write(self, path: str, data: bytes) -> None:
         """Write one file, whole or not at all, and the folders above it where there are such."""
         full = self.path(path)
-        with _writing(full):
+        with writing_errors(full):
             if is_local(self.fs):
                 write_whole(full, data)
             else:
@@ -96,7 +117,7 @@ class Lake:
 
     def read_json(self, path: str) -> dict[str, Any]:
         """The JSON object in one file; LakeError when it is missing or damaged."""
-        return _json_object(path, self.read(path))
+        return json_object(path, self.read(path))
 
     def read_object(self, path: str, keys: set[str]) -> dict[str, Any]:
         """The JSON object in one file; LakeError when it is damaged or lacks one of the keys."""
@@ -106,7 +127,7 @@ class Lake:
         return value
 
     def write_json(self, path: str, value: Mapping[str, Any]) -> None:
-        self.write(path, _to_json(value))
+        self.write(path, to_json(value))
 
     def clear(self, path: str) -> None:
         """Remove what an earlier try of an uncommitted run left, if there is anything."""
@@ -122,8 +143,7 @@ class Lake:
 
     def committed_runs(self) -> list[str]:
         """The committed runs, newest first; empty for a new lake."""
-        runs: list[str] = _parsed(self._pointer())["runs"]
-        return runs
+        return pointer.committed_runs(self.fs, self.path(POINTER))
 
     def current_run(self) -> str | None:
         """The run that readers should read: the last one committed."""
@@ -143,7 +163,7 @@ class Lake:
         if self._began_on(run_id, otherwise=start["current"]) != start["current"]:
             for layer in LAYERS:
                 self.clear(self.folder(layer, run_id))
-        self.write_json(_start(run_id), start)
+        self.write_json(start_path(run_id), start)
 
     def commit(self, run_id: str, *, require: Callable[[], None] = lambda: None) -> None:
         """Point readers at this run; does nothing when it is committed already.
@@ -153,9 +173,9 @@ class Lake:
         pointer's reading and its change, and may refuse.
         """
 
-        def change(pointer: dict[str, Any]) -> dict[str, Any] | None:
+        def change(content: dict[str, Any]) -> dict[str, Any] | None:
             require()
-            runs = pointer["runs"]
+            runs = content["runs"]
             if run_id in runs:
                 return None
             self._require_current(run_id, next(iter(runs), None))
@@ -165,27 +185,39 @@ class Lake:
             folders = (Path(self.path(self.folder(layer, run_id))) for layer in LAYERS)
             with storage_errors(self.root):
                 flush([folder for folder in folders if folder.is_dir()])
-        self._change_pointer(change)
+        self._change(change)
 
-    def forget(self, run_ids: set[str]) -> None:
-        """Take runs out of the committed ones; the current one stays."""
+    def condemn(self, run_id: str) -> None:
+        """Make sure that a run cannot be committed any more unless it begins again."""
+        self.write_json(start_path(run_id), {"run_id": run_id, "began_at": "", "current": ""})
 
-        def change(pointer: dict[str, Any]) -> dict[str, Any]:
-            runs = pointer["runs"]
-            return pointer | {"runs": runs[:1] + [run for run in runs[1:] if run not in run_ids]}
+    def forget(self, run_ids: set[str], *, token: str) -> None:
+        """Take runs out of the committed ones but for the current one, and fence."""
 
-        self._change_pointer(change)
+        def change(content: dict[str, Any]) -> dict[str, Any]:
+            runs = content["runs"]
+            kept = runs[:1] + [run for run in runs[1:] if run not in run_ids]
+            return content | {"runs": kept, "fence": token}
+
+        self._change(change)
 
     def fence(self, token: str) -> None:
         """Change the pointer, but not its meaning, so that no commit under way can end."""
-        self._change_pointer(lambda pointer: pointer | {"fence": token})
+        self._change(lambda content: content | {"fence": token})
+
+    def began(self, run_id: str) -> dict[str, Any]:
+        """When a run last began (`began_at`), and on which committed run (`current`)."""
+        return self.read_object(start_path(run_id), {"began_at", "current"})
 
     def _began_on(self, run_id: str, *, otherwise: str | None) -> str | None:
         try:
-            began_on: str | None = self.read_json(_start(run_id)).get("current")
+            began_on: str | None = self.began(run_id)["current"]
             return began_on
         except LakeError:
             return otherwise
+
+    def _change(self, change: pointer.Change) -> None:
+        pointer.change(self.fs, self.path(POINTER), change)
 
     def _require_current(self, run_id: str, current: str | None) -> None:
         if self._began_on(run_id, otherwise=current) != current:
@@ -194,69 +226,7 @@ class Lake:
                 "way. Readers see that one; run again from the start for newer data."
             )
 
-    def _change_pointer(
-        self, change: Callable[[dict[str, Any]], dict[str, Any] | None], *, tries: int = 10
-    ) -> None:
-        """Make a change of what the pointer holds, again when another changed it meanwhile."""
-        full = self.path(POINTER)
-        for _ in range(tries):
-            seen = self._pointer()
-            changed = change(_parsed(seen))
-            if changed is None:
-                return
-            with _writing(full):
-                if register.replace(self.fs, full, _to_json(changed), seen=seen):
-                    return
-        raise ConflictError(f"Other runs keep changing {full}: run again later.")
 
-    def _pointer(self) -> register.Reading:
-        with storage_errors(self.path(POINTER)):
-            return register.read(self.fs, self.path(POINTER))
-
-
-def _start(run_id: str) -> str:
+def start_path(run_id: str) -> str:
     """Where the lake notes that a run began."""
-    return f"starts/run={run_id}.json"
-
-
-@contextmanager
-def _writing(where: str) -> Iterator[None]:
-    try:
-        with storage_errors(where):
-            yield
-    except FileNotFoundError as error:
-        raise StorageError(f"The lake cannot be written at {where}: {error}.") from error
-
-
-def _parsed(pointer: register.Reading) -> dict[str, Any]:
-    """What the pointer holds, `runs` being the committed ones, newest first."""
-    if pointer.data is None:
-        return {"run_id": None, "runs": []}
-    try:
-        value = _json_object(POINTER, pointer.data)
-        runs = value["runs"]
-    except (LakeError, KeyError) as error:
-        raise _damaged_pointer(error) from error
-    if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
-        raise _damaged_pointer(f"runs is {runs!r:.40}")
-    return value
-
-
-def _to_json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _json_object(path: str, data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise LakeError(f"{path} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise LakeError(f"{path} is not a JSON object")
-    return value
-
-
-def _damaged_pointer(why: object) -> LakeError:
-    return LakeError(
-        f"{POINTER} is damaged ({why}): restore it, or delete it and run again; no layer is lost"
-    )
+    return f"{STARTS}/run={run_id}.json"

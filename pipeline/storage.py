@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import PipelineError, StorageError, UsageError
 
-__all__ = ["flush", "is_local", "open_storage", "storage_errors", "write_whole"]
+__all__ = ["flush", "is_local", "open_storage", "storage_errors", "write_whole", "writing_errors"]
 
 # Of libraries that talk to object stores: what they raise beside OSError when a store fails.
 _CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "azure"})
@@ -75,6 +75,16 @@ def storage_errors(where: str) -> Iterator[None]:
         if missing or not (isinstance(error, OSError) or _is_of_a_client(error)):
             raise
         raise StorageError(_sentence(where, error, code)) from error
+
+
+@contextmanager
+def writing_errors(where: str) -> Iterator[None]:
+    """As `storage_errors`, also for a write that does not find its folder or bucket."""
+    try:
+        with storage_errors(where):
+            yield
+    except FileNotFoundError as error:
+        raise StorageError(_sentence(where, error, _code(error))) from error
 
 
 def write_whole(path: str, data: bytes, *, durable: bool = False) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import source, steps
+from pipeline.lake import Lake
 from pipeline.source import Retry
 from tests.brewery_api.breweries import Brewery, generate
 from tests.brewery_api.server import BreweryServer, serving
@@ -85,3 +86,15 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": s3_endpoint}).items():
         monkeypatch.setenv(name, value)
     return make_bucket(s3_endpoint, f"lake-{uuid.uuid4()}")
+
+
+@pytest.fixture(params=["path", "file", "memory", "s3"])
+def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    """An empty lake on each kind of file system."""
+    urls = {
+        "path": lambda: str(tmp_path / "lake"),
+        "file": lambda: f"file://{tmp_path}/lake/",
+        "memory": lambda: f"memory://lake-{uuid.uuid4()}",
+        "s3": lambda: f"{request.getfixturevalue('bucket')}/lake",
+    }
+    return Lake.at(urls[request.param]())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,17 +13,6 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConflictError, LakeError, StorageError, UsageError
 from pipeline.lake import Lake, lake_run_id
-
-
-@pytest.fixture(params=["path", "file", "memory", "s3"])
-def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    urls = {
-        "path": lambda: str(tmp_path / "lake"),
-        "file": lambda: f"file://{tmp_path}/lake/",
-        "memory": lambda: f"memory://lake-{uuid.uuid4()}",
-        "s3": lambda: f"{request.getfixturevalue('bucket')}/lake",
-    }
-    return Lake.at(urls[request.param]())
 
 
 def test_files_read_back_and_are_listed(any_lake: Lake) -> None:
