@@ -186,7 +186,7 @@ def remove_from(root: Root, top: str, paths: tuple[str, ...]) -> None:
 
 
 async def merged(session: Session, ours: Changeset, theirs: Changeset) -> Changeset:
-    """The changes of both, which must not conflict."""
+    """The changes of both, where theirs are made last."""
     paths = await theirs.paths.get()
     # What they changed or removed must have been there before, or it would count as new.
     touched = Picked(paths=frozenset((*paths.modified, *paths.removed)))
@@ -197,16 +197,3 @@ async def merged(session: Session, ours: Changeset, theirs: Changeset) -> Change
     snapshot = _copied(session, before.snapshot, before.path, theirs.before, added)
     before = Directory(snapshot, before.path, before.shown)
     return changeset(session, before, applied(session, ours.after, theirs))
-
-
-def conflicts(ours: Paths, theirs: Paths) -> list[str]:
-    """Why two sets of changes cannot both be made, for each path that both touch."""
-    added = [path for path in ours.added if not path.endswith("/") and path in theirs.added]
-    twice = [path for path in ours.modified if path in theirs.modified]
-    either = {*ours.modified} & {*theirs.removed} | {*ours.removed} & {*theirs.modified}
-    reasons = [(path, "path added in both changesets") for path in added]
-    reasons += [(path, "path modified in both changesets") for path in twice]
-    reasons += [
-        (path, "path modified in one changeset and removed in the other") for path in sorted(either)
-    ]
-    return [f'conflict between changesets at path "{path}": {why}' for path, why in reasons]

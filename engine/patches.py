@@ -24,30 +24,34 @@ if TYPE_CHECKING:
     from engine.session import Session
 
 _SECONDS = 300
-# Neither a caller's repository nor anybody's configuration has a say.
-_ENV = (
+ALONE = (
     *("-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE"),
     *("GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "LC_ALL=C"),
 )
-_DIFF = ("diff", "--no-index", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-prefix")
+"""For `env`: neither a caller's repository nor anybody's configuration has a say."""
+
+_DIFF = ("diff", "--no-index", "--no-ext-diff", "--no-textconv", "--no-prefix")
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """How many lines of a file were added and removed; none of a binary one."""
+    """How many lines of a file were added and removed, none of a binary one; its old name."""
 
     added: int
     removed: int
+    renamed_from: str = ""
 
 
 async def patch(session: Session, changes: Changeset) -> bytes:
     """The changes as a patch, empty if there are none."""
-    return await _diff(session, changes, "--binary")
+    return await _diff(session, changes, "--binary", "--no-renames")
 
 
 async def line_counts(session: Session, changes: Changeset) -> dict[str, Lines]:
-    """The number of changed lines of each file."""
-    fields = iter(os.fsdecode(await _diff(session, changes, "--numstat", "-z")).split("\0"))
+    """The number of changed lines of each file, and which of them were renamed."""
+    fields = iter(
+        os.fsdecode(await _diff(session, changes, "--numstat", "-z", "--find-renames")).split("\0")
+    )
     counts = {}
     for each in fields:
         if not each:
@@ -55,9 +59,9 @@ async def line_counts(session: Session, changes: Changeset) -> dict[str, Lines]:
         added, removed, path = each.split("\t", 2)
         # With two names the first is the old one, and /dev/null stands for none.
         names = [path] if path else [next(fields), next(fields)]
-        name = next(n for n in reversed(names) if n != "/dev/null")
-        number = [0 if text == "-" else int(text) for text in (added, removed)]
-        counts[name.split("/", 1)[1]] = Lines(*number)
+        names = [name.split("/", 1)[1] for name in names if name != "/dev/null"]
+        more, fewer = (0 if text == "-" else int(text) for text in (added, removed))
+        counts[names[-1]] = Lines(more, fewer, names[0] if names[0] != names[-1] else "")
     return counts
 
 
@@ -83,7 +87,7 @@ async def _git(folder: str, *command: str, stdin: bytes = b"") -> None:
     """Run git in a folder as if no repository held it."""
     ceiling = f"GIT_CEILING_DIRECTORIES={os.path.dirname(folder)}"
     await run(
-        *("env", *_ENV, ceiling, "git", "-C", folder), *command, stdin=stdin, timeout=_SECONDS
+        *("env", *ALONE, ceiling, "git", "-C", folder), *command, stdin=stdin, timeout=_SECONDS
     )
 
 

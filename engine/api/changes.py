@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine import changes as changing
-from engine import files, patches
+from engine import files, merging, patches
 from engine.api.arguments import look
 from engine.calls import field
 from engine.changes import Changeset
-from engine.errors import EngineError
 from engine.exports import export_directory
 from engine.lazy import Lazy
 from engine.model import Directory, File
@@ -26,7 +25,7 @@ _PATCH = "/diff.patch"
 
 @dataclass(frozen=True, slots=True)
 class DiffStat:
-    """How one path changed. A renamed file counts as one removed and one added."""
+    """How one path changed."""
 
     path: str
     kind: str
@@ -144,6 +143,10 @@ async def diff_stats(session: Session, held: Changeset) -> list[DiffStat]:
     kinds = dict.fromkeys(paths.added, "ADDED")
     kinds |= dict.fromkeys(paths.modified, "MODIFIED")
     kinds |= dict.fromkeys(paths.removed, "REMOVED")
+    for path, lines in counts.items():
+        if lines.renamed_from:
+            kinds[path] = "RENAMED"
+            kinds.pop(lines.renamed_from, None)
     none = patches.Lines(0, 0)
     return [DiffStat(path, kinds[path], counts.get(path, none)) for path in sorted(kinds)]
 
@@ -168,16 +171,8 @@ async def export(session: Session, held: Changeset, path: str) -> str:
 async def with_changeset(
     session: Session, held: Changeset, changes: Changeset, on_conflict: str = "FAIL"
 ) -> Changeset:
-    """The changes of both; files are merged whole, so that one that both change is a conflict."""
-    found = changing.conflicts(await held.paths.get(), await changes.paths.get())
-    if found and on_conflict not in ("FAIL", "FAIL_EARLY"):
-        raise EngineError(
-            f"Changeset.withChangeset(onConflict: {on_conflict}) is not in the embedded engine "
-            f"where there is a conflict: {found[0]}"
-        )
-    if found:
-        raise EngineError("\n".join(found))
-    return await changing.merged(session, held, changes)
+    """The changes of both, merged by git where they touch the same files."""
+    return await merging.both(session, held, changes, on_conflict)
 
 
 @field("Changeset", "withChangesets")
@@ -186,7 +181,7 @@ async def with_changesets(
 ) -> Changeset:
     """The changes of all."""
     for each in changes:
-        held = await with_changeset(session, held, each, on_conflict)
+        held = await merging.both(session, held, each, on_conflict)
     return held
 
 
@@ -197,14 +192,14 @@ async def stat_path(session: Session, value: DiffStat) -> str:
 
 
 @field("DiffStat", "oldPath")
-async def stat_old_path(session: Session, value: DiffStat) -> None:
-    """None: a renamed file counts as one removed and one added."""
-    return None
+async def stat_old_path(session: Session, value: DiffStat) -> str | None:
+    """What a renamed file was called before."""
+    return value.lines.renamed_from or None
 
 
 @field("DiffStat", "kind")
 async def stat_kind(session: Session, value: DiffStat) -> str:
-    """ADDED, MODIFIED or REMOVED."""
+    """ADDED, MODIFIED, REMOVED or RENAMED."""
     return value.kind
 
 

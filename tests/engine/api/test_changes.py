@@ -100,14 +100,82 @@ async def test_changes_that_touch_different_files_merge(dag: dagger.Client) -> N
     assert await both.removed_paths() == ["b"]
 
 
-@pytest.mark.parametrize("choice", list(ChangesetMergeConflict))
-async def test_changes_of_one_file_conflict(
-    dag: dagger.Client, choice: ChangesetMergeConflict
+def edited(dag: dagger.Client, **lines: str) -> dagger.Directory:
+    """A directory with one file of ten lines, some of them with other texts."""
+    text = "".join(lines.get(f"line{number}", str(number)) + "\n" for number in range(10))
+    return dag.directory().with_new_file("a", text).with_new_file("same", "x")
+
+
+async def test_changes_of_different_lines_of_a_file_merge(dag: dagger.Client) -> None:
+    old = edited(dag)
+    one, two = edited(dag, line1="one").changes(old), edited(dag, line8="two").changes(old)
+    both = one.with_changeset(two)
+    assert await both.modified_paths() == ["a"]
+    merged = await both.after().file("a").contents()
+    assert merged.split() == ["0", "one", *"234567", "two", "9"]
+    with pytest.raises(dagger.QueryError, match='at path "a": path modified in both changesets'):
+        await one.with_changeset(two, on_conflict=ChangesetMergeConflict.FAIL_EARLY).sync()
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (ChangesetMergeConflict.PREFER_OURS, ["one"]),
+        (ChangesetMergeConflict.PREFER_THEIRS, ["two"]),
+        (
+            ChangesetMergeConflict.LEAVE_CONFLICT_MARKERS,
+            ["<<<<<<< HEAD", "one", "=======", "two", ">>>>>>> theirs"],
+        ),
+    ],
+)
+async def test_a_conflict_is_settled_as_was_asked(
+    dag: dagger.Client, choice: ChangesetMergeConflict, expected: list[str]
 ) -> None:
-    old = tree(dag, "a")
-    one, two = (old.with_new_file("a", text).changes(old) for text in ("1", "2"))
-    with pytest.raises(dagger.QueryError, match='at path "a": path modified in both'):
-        await one.with_changeset(two, on_conflict=choice).sync()
+    old = edited(dag)
+    one, two = (edited(dag, line5=text).changes(old) for text in ("one", "two"))
+    merged = one.with_changeset(two, on_conflict=choice).after()
+    assert (await merged.file("a").contents()).splitlines()[5:-4] == expected
+
+
+async def test_a_conflict_fails_unless_told_otherwise(dag: dagger.Client) -> None:
+    old = edited(dag)
+    one, two = (edited(dag, line5=text).changes(old) for text in ("one", "two"))
+    with pytest.raises(dagger.QueryError, match="CONFLICT .content.: Merge conflict in a"):
+        await one.with_changeset(two).sync()
+    with pytest.raises(dagger.QueryError, match="CONFLICT"):
+        await dag.changeset().with_changesets([one, two]).sync()
+
+
+@pytest.mark.parametrize(
+    ("choice", "left"),
+    [
+        (ChangesetMergeConflict.PREFER_OURS, False),
+        (ChangesetMergeConflict.PREFER_THEIRS, True),
+        (ChangesetMergeConflict.LEAVE_CONFLICT_MARKERS, True),
+    ],
+)
+async def test_a_removed_file_that_was_changed_is_kept_or_not(
+    dag: dagger.Client, choice: ChangesetMergeConflict, left: bool
+) -> None:
+    old = edited(dag)
+    removed, changed = old.without_file("a").changes(old), edited(dag, line1="x").changes(old)
+    assert await removed.with_changeset(changed, on_conflict=choice).after().exists("a") is left
+    with pytest.raises(dagger.QueryError, match="CONFLICT"):
+        await removed.with_changeset(changed).sync()
+
+
+async def test_a_merge_leads_out_of_nothing(dag: dagger.Client, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("outside\n")
+    old = tree(dag, "d/a", ".git/config")
+    config = f"[core]\n\tfsmonitor = touch {tmp_path}/ran\n"
+    one = old.with_new_file("d/a", "1\n").with_new_file(".git/config", config).changes(old)
+    linked = old.without_directory("d").with_symlink(str(tmp_path), "d")
+    two = linked.with_new_file(".git/config", config + "x").changes(old)
+    theirs = ChangesetMergeConflict.PREFER_THEIRS
+    merged = one.with_changeset(two, on_conflict=theirs).after()
+    assert await merged.exists("d", do_not_follow_symlinks=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "outside\n"
 
 
 async def test_a_changeset_begins_with_nothing_and_takes_changes(dag: dagger.Client) -> None:
@@ -117,13 +185,12 @@ async def test_a_changeset_begins_with_nothing_and_takes_changes(dag: dagger.Cli
     assert await both.added_paths() == ["a"]
 
 
-async def test_a_renamed_file_is_one_removed_and_one_added(dag: dagger.Client) -> None:
-    change = (
-        dag.directory()
-        .with_new_file("new", "x\n")
-        .changes(dag.directory().with_new_file("old", "x\n"))
-    )
+async def test_a_renamed_file_is_known_for_one(dag: dagger.Client) -> None:
+    change = edited(dag).with_new_file("new", await edited(dag).file("a").contents())
+    change = change.without_file("a")
     found = [
-        (await s.path(), await s.old_path(), await s.kind()) for s in await change.diff_stats()
+        (await s.path(), await s.old_path(), await s.kind())
+        for s in await change.changes(edited(dag)).diff_stats()
     ]
-    assert found == [("new", None, DiffStatKind.ADDED), ("old", None, DiffStatKind.REMOVED)]
+    assert found == [("new", "a", DiffStatKind.RENAMED)]
+    assert await change.changes(edited(dag)).added_paths() == ["new"]
