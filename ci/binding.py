@@ -58,6 +58,8 @@ class Stages:
             say=lambda text: self.say(stage.name, text),
             results=results,
             nonce=self.nonce,
+            engine=str(self.record.engine or ""),
+            run_id=self.record.run_id,
             ran=self.ran,
         )
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "deploy": "deploy to staging or production",
     "release": "tag and publish a release",
     "notify": "archive of logs and reports, email",
+    "verify": "whether a published image is what it is said to be",
     "nightly": "the scheduled pipeline test against the live source",
     "plan": "what would run and why, before running it",
     "shell": "a stage, and a terminal where its command failed",
@@ -35,6 +36,7 @@ COMMANDS = {
     "engine": "the embedded engine by itself: info, prune, run [--registry NAME] -- COMMAND",
 }
 _STAGE_COMMANDS = ("lint", "test", "build", "integration", "security", "release", "notify")
+_PUBLISHING = ("all", "build", "plan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,9 @@ class Options:
     action: str = ""
     rest: tuple[str, ...] = ()
     registry: str = ""
+    publish: bool = False
+    repository: str = ""
+    key: Path | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     engine: str = "auto"
@@ -82,13 +87,16 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
         only = (f"deploy-{given.action}", *only)
     elif given.command == "shell":
         only, skip = (_with_containers(given.action),), ()
-    if given.action == "run":
+    if given.command == "engine" and given.action == "run":
         given = _run_parser().parse_args(given.rest, given)
     return Options(
         command=given.command,
         action=given.action,
         rest=tuple(given.rest[1:] if given.rest[:1] == ["--"] else given.rest),
         registry=given.registry,
+        publish=given.publish,
+        repository=given.repository,
+        key=given.key,
         only=only,
         skip=skip,
         engine=validated(given.engine),
@@ -117,6 +125,7 @@ def _with_containers(name: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ci/main.py", description="The CI/CD of Brewline as one program.")
     parser.set_defaults(action="", rest=[], registry="", soak=False)
+    parser.set_defaults(publish=False, repository="", key=None)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
@@ -125,6 +134,15 @@ def _parser() -> argparse.ArgumentParser:
         name: commands.add_parser(name, help=summary, description=summary, parents=[common])
         for name, summary in COMMANDS.items()
     }
+    for name in _PUBLISHING:
+        help = "push the image, and move its tags where the branch has any"
+        each[name].add_argument("--publish", action="store_true", help=help)
+    for name in (*_PUBLISHING, "deploy", "release"):
+        _add_registry(each[name])
+    each["verify"].add_argument("action", metavar="IMAGE", help="a reference: tag, digest or both")
+    each["verify"].add_argument(
+        "--key", metavar="FILE", type=Path, help="PEM file of the key that must have signed"
+    )
     each["deploy"].add_argument("action", metavar="ENV", help="staging or production")
     each["shell"].add_argument("action", metavar="STAGE")
     each["selftest"].add_argument(
@@ -133,6 +151,17 @@ def _parser() -> argparse.ArgumentParser:
     each["engine"].add_argument("action", choices=("info", "prune", "run"))
     each["engine"].add_argument("rest", metavar="-- COMMAND", nargs=argparse.REMAINDER)
     return parser
+
+
+def _add_registry(parser: argparse.ArgumentParser) -> None:
+    """The option of commands that push an image or take one from where it was pushed."""
+    parser.add_argument(
+        "--registry",
+        dest="repository",
+        metavar="HOST[/PATH]",
+        default="",
+        help="where images are (default: ghcr.io/<owner>/<repo> on GitHub)",
+    )
 
 
 def _common() -> _Parser:

@@ -12,6 +12,9 @@ from ci.stage import Context
 PYTHON_IMAGE = "python:3.11-slim-bookworm"
 SOURCE = "/src"
 
+# What keeps a command from being remembered.
+NONCE = "BREWLINE_NONCE"
+
 Step = Callable[[dagger.Container], dagger.Container]
 
 # What the image is built from. Anything else in the tree may change without a new image.
@@ -29,8 +32,32 @@ _LOCKS = "/locks"
 
 
 def image(context: Context) -> dagger.Container:
-    """The product's image; the engine's memory makes it one build however many stages ask."""
+    """The product's image; the engine's memory makes it one build however many stages ask.
+
+    Once it is published it is the one of that digest: what is tested is what is promoted.
+    """
+    built = context.results.get("build")
+    if built and built.image and built.image.published:
+        return pulled(context, built.image.reference).with_(fresh(context))
     return context.source(*IMAGE_SOURCE).docker_build().with_(fresh(context))
+
+
+def pulled(context: Context, reference: str) -> dagger.Container:
+    """An image that was published, by its digest."""
+    return context.client.container().with_(authorized(context)).from_(reference)
+
+
+def authorized(context: Context) -> Step:
+    """Step after which images go to the destination, and come from it, as whom the run was told."""
+    destination = context.settings.destination
+
+    def step(container: dagger.Container) -> dagger.Container:
+        if destination is None or not destination.user:
+            return container  # the Docker configuration says so, or nobody asks
+        secret = context.client.set_secret("brewline-registry-password", destination.password)
+        return container.with_registry_auth(destination.host, destination.user, secret)
+
+    return step
 
 
 def development(context: Context) -> dagger.Container:
@@ -89,6 +116,6 @@ def fresh(context: Context) -> Step:
     def step(container: dagger.Container) -> dagger.Container:
         if not context.nonce:
             return container
-        return container.with_env_variable("BREWLINE_NONCE", context.nonce)
+        return container.with_env_variable(NONCE, context.nonce)
 
     return step

@@ -27,6 +27,9 @@ class Engine:
     version: str | None = None
     environ: Mapping[str, str | None] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}" if self.version else self.name
+
     def as_dict(self) -> dict[str, str | None]:
         """The engine as the report names it."""
         return {"name": self.name, "version": self.version, "why": self.why}

@@ -12,10 +12,11 @@ from ci.source import Git
 
 NOT_ASKED = "not asked for"
 
-Rule = Callable[[Git], str | None]
+# Of the tree, and of whether this run publishes.
+Rule = Callable[[Git, bool], str | None]
 
 
-def _everywhere(git: Git) -> str | None:
+def _everywhere(git: Git, publishes: bool) -> str | None:
     return None
 
 
@@ -48,7 +49,7 @@ def environment_for(branch: str | None) -> str | None:
 
 
 def _deploys_to(environment: str) -> Rule:
-    def rule(git: Git) -> str | None:
+    def rule(git: Git, publishes: bool) -> str | None:
         target = environment_for(git.branch)
         if target != environment:
             return f"{_branch(git)} is not deployed to {environment}"
@@ -57,7 +58,15 @@ def _deploys_to(environment: str) -> Rule:
     return rule
 
 
-def _released(git: Git) -> str | None:
+def _promoted(git: Git, publishes: bool) -> str | None:
+    if not environment_for(git.branch):
+        return f"{_branch(git)} moves no tag"
+    if not publishes:
+        return f"would move the tag of {_branch(git)}: only `--publish` acts"
+    return None
+
+
+def _released(git: Git, publishes: bool) -> str | None:
     if git.branch != "main":
         return f"{_branch(git)} is not released"
     return "would release after the deployment to production: only `release` acts"
@@ -78,9 +87,16 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(name="security", summary="Trivy and Bandit, as SARIF", needs=("build",)),
     Stage(
+        name="promote",
+        summary="the branch's tag moves to the tested image",
+        needs=("integration", "security"),
+        uses_engine=False,
+        skip=_promoted,
+    ),
+    Stage(
         name="deploy-staging",
         summary="deploy develop to staging",
-        needs=("integration", "security"),
+        needs=("promote",),
         uses_engine=False,
         skip=_deploys_to("staging"),
         entry="deploy:staging",
@@ -88,7 +104,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="deploy-production",
         summary="deploy main to production, after approval",
-        needs=("integration", "security"),
+        needs=("promote",),
         uses_engine=False,
         skip=_deploys_to("production"),
         entry="deploy:production",
@@ -123,6 +139,7 @@ def plan(
     *,
     only: Collection[str] = (),
     without: Collection[str] = (),
+    publishes: bool = False,
     stages: Iterable[Stage] = STAGES,
 ) -> tuple[Planned, ...]:
     """Every stage in an order that respects needs, and why each runs or does not.
@@ -134,15 +151,15 @@ def plan(
     names = [stage.name for stage in ordered]
     for name in (*only, *without):
         require_known(name, names)
-    return tuple(Planned(stage=stage, skip=_reason(stage, git, only, without)) for stage in ordered)
 
+    def reason(stage: Stage) -> str | None:
+        if stage.name in without:
+            return "left out by --skip"
+        if only:
+            return None if stage.name in only else NOT_ASKED
+        return stage.skip(git, publishes)
 
-def _reason(stage: Stage, git: Git, only: Collection[str], without: Collection[str]) -> str | None:
-    if stage.name in without:
-        return "left out by --skip"
-    if only:
-        return None if stage.name in only else NOT_ASKED
-    return stage.skip(git)
+    return tuple(Planned(stage=stage, skip=reason(stage)) for stage in ordered)
 
 
 def in_order(stages: Iterable[Stage]) -> tuple[Stage, ...]:

@@ -28,6 +28,9 @@ BARE = {
     "nightly": "later",
 }
 
+# Those that are no run of stages.
+APART = {"engine": "engine_command", "verify": "verify_command"}
+
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code."""
@@ -51,7 +54,7 @@ def dispatch(options: Options, arguments: list[str]) -> int:
     environment = importlib.import_module("ci.environment")
     environment.enter("ci", ROOT, say, os.environ, arguments)
     try:
-        act = command("engine_command" if options.command == "engine" else "workflow")
+        act = command(APART.get(options.command, "workflow"))
     except ImportError as error:
         environment.repair("ci", ROOT, error, os.environ, arguments)  # does not return
         raise

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from ci.command_line import Options
 from ci.graph import Planned, plan
+from ci.publishing.destination import acts
 from ci.source import Git, read_git
 
 
 def main(options: Options, root: Path) -> int:
     """Print the plan, as lines or as JSON."""
     git = read_git(root, os.environ)
-    planned = plan(git, only=options.only, without=options.skip)
+    publishes = acts(options.publish, os.environ)
+    planned = plan(git, only=options.only, without=options.skip, publishes=publishes)
     print(json.dumps(as_dict(git, planned), indent=2) if options.json else as_text(git, planned))
     return 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ci.errors import UsageError
+from ci.publishing.destination import Destination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +28,38 @@ class Smtp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that the environment may tell a run."""
+    """All that the environment may tell a run.
+
+    `workflow` and `source` are URLs on GitHub, empty elsewhere; without `destination` nothing is
+    published.
+    """
 
     github: bool
     brewery_csv: Path | None
     smtp: Smtp | None
+    workflow: str = ""
+    source: str = ""
+    destination: Destination | None = None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+    def from_environment(
+        cls, environ: Mapping[str, str], *, destination: Destination | None = None
+    ) -> Self:
         """Settings of `environ`; raises UsageError for a value that cannot be meant."""
         return cls(
             github=environ.get("GITHUB_ACTIONS") == "true",
+            workflow=_on_github("GITHUB_WORKFLOW_REF", environ),
+            source=_on_github("GITHUB_REPOSITORY", environ),
+            destination=destination,
             brewery_csv=_existing_file("BREWERY_CSV", environ),
             smtp=_smtp(environ),
         )
+
+
+def _on_github(name: str, environ: Mapping[str, str]) -> str:
+    """The URL of what a variable of GitHub names, or ""."""
+    server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    return f"{server}/{environ[name]}" if environ.get(name) else ""
 
 
 def _existing_file(name: str, environ: Mapping[str, str]) -> Path | None:

@@ -32,11 +32,16 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """The image that a run is about."""
+    """The image that a run is about; a published one is referred to by its digest."""
 
     reference: str
     digest: str | None = None
     tags: tuple[str, ...] = ()
+
+    @property
+    def published(self) -> bool:
+        """Whether the reference is one that others can pull."""
+        return "@" in self.reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,8 @@ class Context:
     say: Callable[[str], None]
     results: Mapping[str, Result] = field(default_factory=dict)
     nonce: str = ""
+    engine: str = ""
+    run_id: str = ""
     ran: list[Ran] = field(default_factory=list)
 
     def source(self, *include: str) -> dagger.Directory:

@@ -21,11 +21,14 @@ from ci.binding import Stages
 from ci.command_line import Options
 from ci.connection import connect
 from ci.console import Console
-from ci.errors import BrewlineError
+from ci.errors import BrewlineError, UsageError
 from ci.graph import Planned, plan
+from ci.publishing.access import require_login
+from ci.publishing.destination import Destination, acts, destination, require_publishable
+from ci.publishing.names import repository
 from ci.report import Report
 from ci.settings import Settings
-from ci.source import read_git
+from ci.source import Git, read_git
 from ci.stage import Result
 from ci.versions import read_version
 
@@ -37,8 +40,10 @@ def main(options: Options, root: Path) -> int:
 
 async def _run(options: Options, root: Path) -> int:
     git = read_git(root, os.environ)
-    planned = plan(git, only=options.only, without=options.skip)
-    settings = Settings.from_environment(os.environ)
+    publishes = options.command in ("all", "build") and acts(options.publish, os.environ)
+    target = _destination(options, git, publishes)
+    planned = plan(git, only=options.only, without=options.skip, publishes=publishes)
+    settings = Settings.from_environment(os.environ, destination=target)
     report.prepare(options.report)
     record = Report(
         folder=options.report,
@@ -49,6 +54,22 @@ async def _run(options: Options, root: Path) -> int:
     console = Console(json=options.json, quiet=options.quiet, verbose=options.verbose)
     await _Run(options, root, settings, record, console).execute(planned)
     return record.exit_code
+
+
+def _destination(options: Options, git: Git, publishes: bool) -> Destination | None:
+    """Where images of this run go to or come from; None where it has nothing to do with any.
+
+    Raises what forbids to publish before anything starts.
+    """
+    if publishes:
+        require_publishable(git, os.environ)
+        found = destination(repository(options.repository, os.environ), os.environ)
+        require_login(found)
+        return found
+    if options.command in ("deploy", "release"):
+        with contextlib.suppress(UsageError):  # the stage says so, after what is worse
+            return destination(repository(options.repository, os.environ), os.environ)
+    return None
 
 
 @dataclass(slots=True)

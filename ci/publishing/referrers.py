@@ -24,7 +24,7 @@ _EMPTY = b"{}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A document for an image; `media_type` is that of `content`."""
+    """A document for an image; `media_type` is the type of `content`."""
 
     media_type: str
     content: bytes
@@ -32,7 +32,7 @@ class Attachment:
 
 
 def attach(repository: Repository, image: Manifest, attachment: Attachment) -> str:
-    """Attach a document to an image; the digest of its manifest. To attach it again is no change."""
+    """Attach a document to an image; the digest of its manifest. Twice is as once."""
     for blob in (_EMPTY, attachment.content):
         if not repository.has_blob(_digest(blob)):
             repository.upload(_digest(blob), blob)
@@ -98,7 +98,7 @@ def _list_by_tag(repository: Repository, digest: str, entry: Mapping[str, Any]) 
 
 
 def _entries(pages: Iterable[bytes]) -> list[dict[str, Any]]:
-    """What the pages of an index list; a page that is none, as somebody's own tag, lists nothing."""
+    """What the pages of an index list; one that is no index, as somebody's own tag, has nothing."""
     found: list[Any] = []
     for page in pages:
         with suppress(ValueError, KeyError, TypeError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 from importlib.resources import files
 
 import anyio
@@ -11,7 +13,11 @@ from ci import containers, execs
 from ci.connection import first_line, is_environmental, last_lines
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError
 from ci.execs import Check, Checked
+from ci.publishing import push as publishing
+from ci.publishing import sbom
+from ci.publishing.handover import hand_over
 from ci.stage import Context, Image, Result
+from ci.stages.security import trivy
 from ci.versions import commit_tag
 
 _NO_COMPILER = """\
@@ -38,12 +44,15 @@ _CONTENT = Check(name="content", command=_script("content"))
 
 
 async def run(context: Context) -> Result:
-    """Build the image and look inside; the image is known to the later stages by its content."""
-    context.say("docker build …")
-    try:
-        image = await containers.image(context).sync()
-    except dagger.QueryError as error:
-        raise _fault(error, context) from error
+    """Build the image and look inside; the image is known to the later stages by its content.
+
+    Where the run publishes, it is known by its digest, and an image of this commit that was
+    published before is taken instead of another one being built.
+    """
+    started = dt.datetime.now(dt.UTC)
+    destination = context.settings.destination
+    earlier = await publishing.earlier(context, destination) if destination else None
+    image = await _built(context, earlier)
     checked: dict[str, Checked] = {}
 
     async def look(container: dagger.Container, check: Check) -> None:
@@ -60,13 +69,35 @@ async def run(context: Context) -> Result:
             raise CheckFailed(
                 f"Not so: {sentence}.", detail=last_lines(found.output), log=found.log
             )
+    cached = all(found.cached for found in checked.values())
     tag = commit_tag(context.git)
+    if earlier:
+        return Result(image=earlier, reason=f"{tag} was published already", cached=cached)
+    if destination:
+        document = await sbom.inventory(context, trivy(context), image)
+        pushed = await publishing.publish(
+            context, destination, image, document=document, started=started
+        )
+        hand_over(pushed, os.environ)
+        return Result(image=pushed, reason=f"{tag} pushed", cached=cached)
     content = checked[_CONTENT.name]
     digest = content.output.strip() if content.exit_code == 0 else None
     return Result(
         image=Image(reference=f"brewline:{tag}", digest=digest, tags=(tag,)),
-        cached=all(found.cached for found in checked.values()),
+        reason=f"would push {tag}: only `--publish` acts",
+        cached=cached,
     )
+
+
+async def _built(context: Context, earlier: Image | None) -> dagger.Container:
+    """The image, pulled where an earlier run published it and built where none did."""
+    if earlier:
+        return await containers.pulled(context, earlier.reference).sync()
+    context.say("docker build …")
+    try:
+        return await containers.image(context).sync()
+    except dagger.QueryError as error:
+        raise _fault(error, context) from error
 
 
 def _fault(error: dagger.QueryError, context: Context) -> BrewlineError:

@@ -130,7 +130,7 @@ def read(checked: Checked, sarif: Path) -> Scanned:
 
 async def _written(context: Context) -> Scanned:
     """Misconfigurations and secrets in what stands in the repository."""
-    container = _trivy(context).with_directory(SOURCE, context.source(*WRITTEN))
+    container = trivy(context).with_directory(SOURCE, context.source(*WRITTEN))
     return await _scan(context, container.with_workdir(SOURCE), MISCONFIGURATIONS)
 
 
@@ -143,7 +143,7 @@ async def _code(context: Context) -> Scanned:
 async def _shipped(context: Context) -> Scanned:
     """Known vulnerabilities in the image, where Trivy's database can be had."""
     container = (
-        _trivy(context)
+        trivy(context)
         .with_mounted_directory(_ROOTFS, image(context).rootfs())
         .with_mounted_cache(_CACHE, context.client.cache_volume("brewline-trivy"))
         # They become known while nothing changes here: this scan alone is never remembered.
@@ -161,5 +161,6 @@ async def _scan(context: Context, container: dagger.Container, check: Check) -> 
     return read(checked, context.report / f"{check.name}.sarif")
 
 
-def _trivy(context: Context) -> dagger.Container:
+def trivy(context: Context) -> dagger.Container:
+    """The scanner."""
     return context.client.container().from_(TRIVY_IMAGE).with_(fresh(context))

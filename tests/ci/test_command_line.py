@@ -118,7 +118,7 @@ def test_help_and_plan_load_neither_the_sdk_nor_an_event_loop(arguments: list[st
 def test_plan_as_json_lists_every_stage() -> None:
     found = json.loads(call("plan", "--json").stdout)
     names = [stage["name"] for stage in found["stages"]]
-    assert names[0] == "lint" and names[-1] == "notify" and len(names) == 9
+    assert names[0] == "lint" and names[-1] == "notify" and len(names) == 10
     assert all(stage["reason"] for stage in found["stages"])
 
 

@@ -26,8 +26,10 @@ def reasons(branch: str | None) -> dict[str, str | None]:
         ("test", "build"),
         ("build", "integration"),
         ("build", "security"),
-        ("integration", "deploy-staging"),
-        ("security", "deploy-production"),
+        ("integration", "promote"),
+        ("security", "promote"),
+        ("promote", "deploy-staging"),
+        ("promote", "deploy-production"),
         ("deploy-production", "release"),
         ("release", "notify"),
     ],
@@ -66,6 +68,7 @@ def test_a_feature_branch_deploys_and_releases_nothing_and_says_why() -> None:
     assert found["deploy-staging"] == "branch feature/x is not deployed to staging"
     assert found["deploy-production"] == "branch feature/x is not deployed to production"
     assert found["release"] == "branch feature/x is not released"
+    assert found["promote"] == "branch feature/x moves no tag"
     assert found["lint"] is found["security"] is found["notify"] is None
 
 
@@ -74,6 +77,16 @@ def test_the_plan_of_main_says_what_it_would_deploy() -> None:
     assert found["deploy-production"] is not None
     assert "would deploy branch main" in found["deploy-production"]
     assert found["release"] is not None and "would release" in found["release"]
+
+
+def test_tags_move_only_in_a_run_that_publishes() -> None:
+    def skipped(branch: str, publishes: bool) -> str | None:
+        planned = plan(git(branch), publishes=publishes)
+        return next(item.skip for item in planned if item.stage.name == "promote")
+
+    assert skipped("develop/x", True) is skipped("main", True) is None
+    assert skipped("feature/x", True) == "branch feature/x moves no tag"
+    assert "only `--publish` acts" in str(skipped("main", False))
 
 
 def test_only_runs_what_is_named() -> None:

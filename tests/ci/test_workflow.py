@@ -55,6 +55,7 @@ def test_the_record_lists_every_stage_of_the_drawing(tmp_path: Path) -> None:
         "build",
         "integration",
         "security",
+        "promote",
         "deploy-staging",
         "deploy-production",
         "release",
