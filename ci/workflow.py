@@ -25,11 +25,11 @@ from ci.errors import BrewlineError, UsageError
 from ci.graph import Planned, plan
 from ci.publishing.access import require_login
 from ci.publishing.destination import Destination, acts, destination, require_publishable
-from ci.publishing.names import repository
 from ci.report import Report
 from ci.settings import Settings
 from ci.source import Git, read_git
 from ci.stage import Result
+from ci.tags import moving_tags, repository
 from ci.versions import read_version
 
 
@@ -41,6 +41,9 @@ def main(options: Options, root: Path) -> int:
 async def _run(options: Options, root: Path) -> int:
     git = read_git(root, os.environ)
     publishes = options.command in ("all", "build") and acts(options.publish, os.environ)
+    version = read_version(root)
+    if publishes:
+        moving_tags(git, version)  # one that is fit for no tag is better known now
     target = _destination(options, git, publishes)
     planned = plan(git, only=options.only, without=options.skip, publishes=publishes)
     settings = Settings.from_environment(os.environ, destination=target)
@@ -48,7 +51,7 @@ async def _run(options: Options, root: Path) -> int:
     record = Report(
         folder=options.report,
         run_id=report.run_id(os.environ),
-        version=read_version(root),
+        version=version,
         git=git,
     )
     console = Console(json=options.json, quiet=options.quiet, verbose=options.verbose)

@@ -18,7 +18,7 @@ from ci.publishing import sbom
 from ci.publishing.handover import hand_over
 from ci.stage import Context, Image, Result
 from ci.stages.security import trivy
-from ci.versions import commit_tag
+from ci.tags import commit_tag
 
 _NO_COMPILER = """\
 for tool in cc gcc g++ c++ clang ld make; do

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ci.errors import Refused, UsageError
 from ci.publishing import promotion
 from ci.publishing.access import ask
-from ci.publishing.names import moving_tags
 from ci.stage import Context, Image, Result, Status
+from ci.tags import moving_tags
 from ci.versions import read_version
 
 # What must have passed in this same run; a stage that was left out is no proof.

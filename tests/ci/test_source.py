@@ -1,22 +1,28 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from ci.errors import UsageError
 from ci.source import Git, read_git
-from ci.versions import commit_tag, read_version
+from ci.versions import read_version
 from tests.ci import ROOT
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+TIME = 1700000000
 
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     done = subprocess.run(
         ["git", "-C", str(folder), *identity, *arguments],
+        env={**os.environ, "GIT_COMMITTER_DATE": f"{TIME} +0130"},
         capture_output=True,
         text=True,
         check=True,
@@ -36,7 +42,8 @@ def repository(tmp_path: Path) -> Path:
 @needs_git
 def test_a_clean_tree_has_commit_and_branch(repository: Path) -> None:
     commit = git(repository, "rev-parse", "HEAD")
-    assert read_git(repository, {}) == Git(commit=commit, branch="develop/x", dirty=False)
+    found = read_git(repository, {})
+    assert found == Git(commit=commit, branch="develop/x", dirty=False, time=TIME)
 
 
 @needs_git
@@ -59,8 +66,24 @@ def test_a_detached_head_is_on_no_branch(repository: Path) -> None:
         ({"GITHUB_REF": "refs/heads/main", "GITHUB_REF_TYPE": "branch"}, "main"),
         ({"GITHUB_REF": "refs/pull/7/merge", "GITHUB_REF_TYPE": "branch"}, None),
         ({"GITHUB_REF": "refs/tags/v1", "GITHUB_REF_TYPE": "tag"}, None),
+        (
+            {
+                "GITHUB_REF": "refs/heads/main",
+                "GITHUB_REF_TYPE": "branch",
+                "GITHUB_EVENT_NAME": "pull_request_target",
+            },
+            None,
+        ),
+        (
+            {
+                "GITHUB_REF": "refs/heads/main",
+                "GITHUB_REF_TYPE": "branch",
+                "GITHUB_SHA": "0" * 40,
+            },
+            None,
+        ),
     ],
-    ids=["push", "pull-request", "tag"],
+    ids=["push", "pull-request", "tag", "pull-request-target", "other-commit-than-the-branch's"],
 )
 def test_on_github_the_event_names_the_branch(
     repository: Path, environ: dict[str, str], branch: str | None
@@ -81,21 +104,58 @@ def test_a_repository_without_a_commit_has_none(tmp_path: Path) -> None:
     assert read_git(tmp_path, {}).commit is None
 
 
+@needs_git
+def test_a_merge_of_github_is_the_commit_that_is_built(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "main")
+    (repository / "other").write_text("2")
+    git(repository, "add", "other")
+    git(repository, "commit", "--quiet", "--message", "two")
+    git(repository, "checkout", "--quiet", "--detach", "develop/x")
+    git(repository, "merge", "--quiet", "--no-ff", "--message", "merge", "main")
+    merge = git(repository, "rev-parse", "HEAD")
+    environ = {"GITHUB_REF": "refs/pull/7/merge", "GITHUB_SHA": merge}
+    assert read_git(repository, environ) == Git(commit=merge, branch=None, dirty=False, time=TIME)
+
+
+@needs_git
+def test_a_shallow_clone_has_the_same_facts(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (repository / "file").write_text("2")
+    git(repository, "commit", "--quiet", "--all", "--message", "two")
+    clone = tmp_path_factory.mktemp("shallow") / "clone"
+    git(repository, "clone", "--quiet", "--depth=1", f"file://{repository}", str(clone))
+    assert git(clone, "rev-parse", "--is-shallow-repository") == "true"
+    assert read_git(clone, {}) == read_git(repository, {})
+
+
+@needs_git
+def test_a_tree_in_somebody_elses_repository_has_no_commit(repository: Path) -> None:
+    (repository / "below").mkdir()
+    assert read_git(repository / "below", {}) == Git(commit=None, branch=None, dirty=False)
+
+
+def test_without_the_program_git_there_is_what_github_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    environ = {"GITHUB_SHA": "a" * 40, "GITHUB_REF": "refs/heads/main", "GITHUB_REF_TYPE": "branch"}
+    assert read_git(ROOT, environ) == Git(commit="a" * 40, branch="main", dirty=False)
+
+
 def test_a_tree_without_git_is_no_error(tmp_path: Path) -> None:
     assert read_git(tmp_path, {}) == Git(commit=None, branch=None, dirty=False)
 
 
-@pytest.mark.parametrize(
-    ("commit", "dirty", "tag"),
-    [
-        ("abcdef0123" * 4, False, "sha-abcdef0"),
-        ("abcdef0123" * 4, True, "sha-abcdef0-dirty"),
-        (None, False, "sha-unknown"),
-    ],
-)
-def test_the_commits_tag(commit: str | None, dirty: bool, tag: str) -> None:
-    assert commit_tag(Git(commit=commit, branch=None, dirty=dirty)) == tag
-
-
 def test_the_version_is_that_of_the_project_file() -> None:
     assert read_version(ROOT) == "0.0.4"
+
+
+@pytest.mark.parametrize(
+    "text", [None, "[project]\n", "version = 1\n", "project = 1\n", "[project\n"], ids=repr
+)
+def test_a_project_file_without_a_version_is_told(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(UsageError, match="pyproject.toml tells no version"):
+        read_version(tmp_path)
