@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ci.errors import Refused, UsageError
 from ci.source import Git
+from ci.tags import GITHUB_REGISTRY
 
-GITHUB_REGISTRY = "ghcr.io"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 

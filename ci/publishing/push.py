@@ -21,7 +21,8 @@ from ci.publishing.promotion import digest_of, required
 from ci.publishing.signature import PrivateKey, read_private
 from ci.publishing.statement import PROVENANCE, SBOM, Statement
 from ci.stage import Context, Image
-from ci.versions import commit_tag, read_version
+from ci.tags import commit_tag
+from ci.versions import read_version
 from engine.registry.repository import Repository
 from engine.standins import STAND_IN_LABEL
 

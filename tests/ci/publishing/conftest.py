@@ -1,0 +1,103 @@
+"""Debian's docker-registry with TLS and a password, and an image in it that is no stand-in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ci import registry
+from ci.errors import InfrastructureError
+from ci.publishing.destination import Destination
+from ci.publishing.images import Published
+from tests.ci.publishing import PASSWORD, USER, image, within
+from tests.ci.publishing.proxy import Proxy
+from tests.ci.publishing.proxy import running as proxy
+
+# What bcrypt makes of it.
+HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuulNkXT5.5.iXH4MBrjZ6oXLeOPqpdoPy\n"
+
+
+@pytest.fixture(scope="session")
+def registry_program() -> Path:
+    """The program; got from Debian's archive where it is not installed."""
+    try:
+        return registry.program(os.environ, print)
+    except InfrastructureError as error:
+        pytest.skip(error.message)
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a private authority (`ca.crt`) and its certificate for 127.0.0.1 and .2."""
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,IP:127.0.0.2\n")
+    new = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -batch"
+    for command in (
+        f"{new} -x509 -days 2 -subj /CN=private -keyout ca.key -out ca.crt",
+        f"{new} -subj /CN=registry -keyout server.key -out server.csr",
+        "openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
+        "-extfile names -out server.crt",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def settings(tls: Path, tmp_path: Path) -> dict[str, str]:
+    """Of a registry that speaks TLS on an address that is not taken for this machine's own."""
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    return {
+        "REGISTRY_HTTP_ADDR": "127.0.0.2:0",
+        "REGISTRY_HTTP_TLS_CERTIFICATE": str(tls / "server.crt"),
+        "REGISTRY_HTTP_TLS_KEY": str(tls / "server.key"),
+        "REGISTRY_AUTH": "htpasswd",
+        "REGISTRY_AUTH_HTPASSWD_REALM": "here",
+        "REGISTRY_AUTH_HTPASSWD_PATH": str(tmp_path / "htpasswd"),
+        "REGISTRY_LOG_ACCESSLOG_DISABLED": "false",
+    }
+
+
+@pytest.fixture
+def address(
+    registry_program: Path,
+    settings: dict[str, str],
+    tls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    """`host:port` of such a registry, whose authority this machine trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls / "ca.crt"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    with registry.running(registry_program, tmp_path, settings) as found:
+        yield found
+
+
+@pytest.fixture
+def where(address: str) -> Destination:
+    """A repository there, and as whom it is used."""
+    return Destination(repository=f"{address}/our/product", user=USER, password=PASSWORD)
+
+
+@pytest.fixture
+def published(where: Destination) -> Published:
+    """An image that was pushed under its commit's tag."""
+    return within(where, lambda repository: image(repository, "sha-abcdef0"))
+
+
+@pytest.fixture
+def faulty(registry_program: Path, tmp_path: Path) -> Iterator[Proxy]:
+    """A registry on loopback that anybody may use, by way of somebody who does as a test says."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    with registry.running(registry_program, folder) as behind, proxy(behind) as front:
+        yield front
+
+
+@pytest.fixture
+def behind_faults(faulty: Proxy) -> Destination:
+    """A repository of that registry."""
+    return Destination(repository=f"{faulty.address}/our/product")
