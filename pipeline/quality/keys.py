@@ -66,7 +66,7 @@ class Keys:
             "CREATE TEMP TABLE suspects AS"
             f" SELECT hash FROM keys GROUP BY hash HAVING count(*) > 1 LIMIT {_SUSPECTS}"
         )
-        if not self._hashes.execute("SELECT count(*) FROM suspects").fetchone()[0]:
+        if self._hashes.execute("SELECT count(*) FROM suspects").fetchall() == [(0,)]:
             return []
         found: Counter[tuple[Any, ...]] = Counter()
         for part in again():

@@ -49,10 +49,9 @@ def rejected(lake: Lake, paths: list[str]) -> Rejected:
     found = Rejected()
     reread = _REREAD
     with Keys(QUARANTINE.unique) as keys:
-        for path in paths:
-            facts, table = measure(path, lake.read(path), QUARANTINE, also=(*_COLUMNS, "record"))
+        for facts, table in _parts(lake, paths):
             found.facts.add(facts)
-            if not {*_COLUMNS, "record"} <= set(table.column_names):
+            if not _is_whole(table):
                 continue
             keys.add(table)
             _count(found, table)
@@ -91,9 +90,21 @@ def _csv(rows: Any) -> bytes:
     return text.getvalue().encode()
 
 
-def _tables(lake: Lake, paths: list[str]) -> Iterator[Any]:
+def _parts(lake: Lake, paths: list[str]) -> Iterator[tuple[Facts, Any]]:
     for path in paths:
-        yield measure(path, lake.read(path), QUARANTINE, also=_COLUMNS)[1]
+        yield measure(path, lake.read(path), QUARANTINE, also=QUARANTINE.columns)
+
+
+def _tables(lake: Lake, paths: list[str]) -> Iterator[Any]:
+    return (table for _, table in _parts(lake, paths) if _is_whole(table))
+
+
+def _is_whole(table: Any) -> bool:
+    """Whether the columns are as declared; that they are not is told by another check."""
+    return all(
+        name in table.column_names and str(table[name].type) == column.type
+        for name, column in QUARANTINE.columns.items()
+    )
 
 
 def _rows(table: Any) -> list[Row]:
