@@ -10,13 +10,15 @@ import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
 from engine.lazy import Lazy
-from engine.model import File, Secret
+from engine.model import File, Secret, Service
+from engine.reaching import reached
 from engine.snapshot import Snapshot
 from engine.store import digest
 
@@ -36,6 +38,8 @@ class Source:
     mode: int = 0o600
     checksum: str = ""
     auth: Secret | None = None
+    service: Service | None = None
+    """What must run meanwhile."""
 
 
 def named(url: str) -> str:
@@ -62,7 +66,8 @@ def downloaded(session: Session, source: Source) -> File:
             known = session.snapshots.recall(_key(source, wanted.lower()))
             if known is not None:
                 return known
-        return await asyncio.to_thread(_kept, session, source, auth)
+        async with reached(session, source.url, source.service) as url:
+            return await asyncio.to_thread(_kept, session, source, url, auth)
 
     return File(Lazy(compute), f"/{source.name}")
 
@@ -71,39 +76,48 @@ def _key(source: Source, sha256: str) -> str:
     return digest("http", sha256, source.name, source.mode)
 
 
-def _kept(session: Session, source: Source, auth: str) -> Snapshot:
+def _kept(session: Session, source: Source, url: str, auth: str) -> Snapshot:
     folder = session.store.folder("http")
     try:
         top = folder / "fs"
         top.mkdir(mode=0o755)
         place = top / source.name
-        found = _fetch(source, auth, place)
+        found, seconds = _fetch(source, url, auth, place)
         place.chmod(source.mode)
-        os.utime(place, (0, 0))
-        key = _key(source, found)
+        os.utime(place, (seconds, seconds))
+        contents = _key(source, found)
+        key = digest(contents, seconds)
         known = session.snapshots.recall(key)
         if known is not None:
             return known
         made = Snapshot((session.store.adopt(top),), key)
-        session.snapshots.remember(made, "a file fetched by HTTP")
+        for each in (made, replace(made, key=contents)):
+            session.snapshots.remember(each, "a file fetched by HTTP")
         return made
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fetch(source: Source, auth: str, place: Path) -> str:
-    """Write what the server sends to `place`; its SHA-256. Raises EngineError."""
+def _fetch(source: Source, url: str, auth: str, place: Path) -> tuple[str, int]:
+    """Write what the server sends to `place`; its SHA-256, and when it was changed last.
+
+    Raises EngineError.
+    """
     algorithm, _, wanted = (source.checksum or "sha256:").partition(":")
     try:
         checked, sha256 = hashlib.new(algorithm), hashlib.sha256()
     except ValueError:
-        raise EngineError(f"unsupported checksum {source.checksum}: give sha256:…") from None
+        raise EngineError(f'invalid checksum "{source.checksum}": give sha256:…') from None
     try:
-        request = urllib.request.Request(source.url)
+        request = urllib.request.Request(url)
+        opener = urllib.request.build_opener()
         if auth:
             # Not for whoever the server redirects to.
             request.add_unredirected_header("Authorization", auth)
-        with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as answer:
+        if url != source.url:
+            request.add_unredirected_header("Host", urllib.parse.urlsplit(source.url).netloc)
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=_SILENCE_SECONDS) as answer:
             with place.open("wb") as file:
                 while block := answer.read(_BLOCK):
                     file.write(block)
@@ -115,6 +129,7 @@ def _fetch(source: Source, auth: str, place: Path) -> str:
                     f"failed to fetch {source.url}: the server broke off, "
                     f"{answer.length} bytes are missing"
                 )
+            changed = parsedate_tz(answer.headers.get("Last-Modified"))
     except urllib.error.HTTPError as error:
         raise EngineError(f"{source.url}: invalid response status {error.code}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -122,7 +137,7 @@ def _fetch(source: Source, auth: str, place: Path) -> str:
         raise EngineError(f"failed to fetch {source.url}: {why}") from None
     if wanted and checked.hexdigest() != wanted.lower():
         raise EngineError(
-            f"digest mismatch for {source.url}: "
-            f"{algorithm}:{checked.hexdigest()}, expected {source.checksum}"
+            f"{source.url}: http checksum mismatch: expected {source.checksum}, "
+            f"got {algorithm}:{checked.hexdigest()}"
         )
-    return sha256.hexdigest()
+    return sha256.hexdigest(), mktime_tz(changed) if changed else 0

@@ -102,6 +102,12 @@ class Session:
     def _executor(self) -> Executor:
         return self._runtime.executor(self.store, self._run_folder)
 
+    def address_of(self, hostname: str) -> str | None:
+        """The address of a running service with that host name."""
+        if "services" not in self.__dict__:
+            return None
+        return next((a for a, name in self.services.hosts() if name == hostname), None)
+
     async def close(self) -> None:
         """Stop what runs."""
         await ended(self._warming)

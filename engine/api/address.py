@@ -52,6 +52,7 @@ async def http(
     permissions: int | None = None,
     checksum: str | None = None,
     auth_header: Secret | None = None,
+    experimental_service_host: Service | None = None,
 ) -> File:
     """A file from an HTTP server."""
     source = Source(
@@ -60,6 +61,7 @@ async def http(
         mode=0o600 if permissions is None else permissions,
         checksum=checksum or "",
         auth=auth_header,
+        service=experimental_service_host,
     )
     return downloaded(session, source)
 

@@ -13,7 +13,7 @@ from engine.git import fetching, refs
 from engine.git.fetching import Checkout
 from engine.git.local import uncommitted_gone
 from engine.git.refs import Ref, Remote, Repository
-from engine.model import Directory, Secret, Socket
+from engine.model import Directory, Secret, Service, Socket
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -44,6 +44,7 @@ async def repository(
     http_auth_username: str = "",
     http_auth_token: Secret | None = None,
     http_auth_header: Secret | None = None,
+    experimental_service_host: Service | None = None,
 ) -> Repository:
     """A Git repository on a server, as it is when it is first asked for."""
     remote = Remote(
@@ -53,6 +54,7 @@ async def repository(
         header=http_auth_header,
         known_hosts=ssh_known_hosts,
         agent=ssh_auth_socket,
+        service=experimental_service_host,
     )
     return await fetching.looked_at(session, remote, keep_git_dir=keep_git_dir is not False)
 

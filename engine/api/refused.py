@@ -53,8 +53,6 @@ _ARGUMENTS: _Arguments = {
     _FROM_SERVICE: (
         ("Container", "from", "registryService"),
         ("Container", "publish", "registryService"),
-        ("Query", "git", "experimentalServiceHost"),
-        ("Query", "http", "experimentalServiceHost"),
     ),
 }
 

@@ -19,6 +19,7 @@ from engine.git.refs import Ref, Remote, Repository
 from engine.lazy import Lazy
 from engine.model import Directory
 from engine.process import run
+from engine.reaching import reached
 from engine.snapshot import Snapshot
 from engine.store import digest
 
@@ -166,7 +167,9 @@ async def _reached(session: Session, source: Remote | Directory) -> AsyncIterato
     with ExitStack() as stack:
         try:
             if isinstance(source, Remote):
-                yield _Work(folder, _environment(session, source, secret), source.url)
+                async with reached(session, source.url, source.service) as url:
+                    env = _environment(session, source, secret, url)
+                    yield _Work(folder, env, source.url)
             else:
                 held = await source.snapshot.get()
                 opening = local.opened(session, held, source)
@@ -177,7 +180,7 @@ async def _reached(session: Session, source: Remote | Directory) -> AsyncIterato
                 await asyncio.to_thread(shutil.rmtree, each, ignore_errors=True)
 
 
-def _environment(session: Session, remote: Remote, secret: Path) -> dict[str, str]:
+def _environment(session: Session, remote: Remote, secret: Path, url: str) -> dict[str, str]:
     """Secrets are in the environment and in memory: arguments are for everybody to see."""
     ssh = "ssh -o BatchMode=yes"
     if remote.known_hosts:
@@ -192,12 +195,14 @@ def _environment(session: Session, remote: Remote, secret: Path) -> dict[str, st
     }
     if remote.agent is not None:
         env["SSH_AUTH_SOCK"] = remote.agent.path
-    header = _authorization(session, remote)
-    if header:
-        env["GIT_CONFIG_COUNT"] = "1"
-        env["GIT_CONFIG_KEY_0"] = f"http.{remote.url}.extraHeader"
-        env["GIT_CONFIG_VALUE_0"] = f"Authorization: {header}"
-    return env
+    config = {}
+    if url != remote.url:
+        config[f"url.{url}.insteadOf"] = remote.url
+    if header := _authorization(session, remote):
+        config[f"http.{url}.extraHeader"] = f"Authorization: {header}"
+    for number, (name, value) in enumerate(config.items()):
+        env |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return env | {"GIT_CONFIG_COUNT": str(len(config))}
 
 
 def _authorization(session: Session, remote: Remote) -> str:

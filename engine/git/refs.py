@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from engine.errors import EngineError
-from engine.model import Directory, Secret, Socket
+from engine.model import Directory, Secret, Service, Socket
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PEELED = "^{}"
@@ -28,6 +28,8 @@ class Remote:
     header: Secret | None = None
     known_hosts: str = ""
     agent: Socket | None = None
+    service: Service | None = None
+    """What must run meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

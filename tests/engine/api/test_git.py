@@ -297,3 +297,19 @@ async def test_the_secret_of_a_repository_is_not_in_its_tree(
     pair = base64.b64encode(b"x-access-token:git-token").decode()
     look = ["sh", "-c", f"grep -r -e git-token -e {pair} /w || echo nowhere"]
     assert await base.with_directory("/w", tree).with_exec(look).stdout() == "nowhere\n"
+
+
+async def test_a_repository_is_read_from_a_service(
+    dag: dagger.Client, base: dagger.Container, served: Served
+) -> None:
+    git(served.folder, "update-server-info")
+    files = base.with_directory("/srv/project", dag.host().directory(str(served.folder)))
+    server = files.with_workdir("/srv").with_exposed_port(8124)
+    service = server.as_service(args=["python3", "-m", "http.server", "8124"])
+    url = f"{await service.endpoint(scheme='http')}/project/.git"
+    repository = dag.git(url, experimental_service_host=service)
+    assert await repository.url() == url
+    assert await repository.tag("v1.9.0").commit() == served.commits["two"]
+    tree = repository.branch("side").tree()
+    assert await tree.file("four").contents() == "four\n"
+    assert url in await tree.file(".git/config").contents()

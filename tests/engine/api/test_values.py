@@ -30,6 +30,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
         else:
             self.send_response(200)
+            if self.path == "/dated":
+                self.send_header("Last-Modified", "Sun, 25 Mar 2001 20:00:00 GMT")
             self.end_headers()
             self.wfile.write(BODY)
 
@@ -60,8 +62,28 @@ async def test_a_fetched_file_gets_a_name_and_a_mode(dag: dagger.Client, server:
 
 
 async def test_another_checksum_is_refused(dag: dagger.Client, server: str) -> None:
-    with pytest.raises(dagger.QueryError, match=f"digest mismatch .*{SHA256}"):
+    with pytest.raises(dagger.QueryError, match=f"http checksum mismatch: expected .*{SHA256}"):
         await dag.http(server, checksum=f"sha256:{'0' * 64}").sync()
+
+
+async def test_a_fetched_file_has_the_time_that_its_server_tells(
+    dag: dagger.Client, base: dagger.Container, server: str
+) -> None:
+    for path, seconds in (("old", "0"), ("dated", "985550400")):
+        made = base.with_file("/f", dag.http(f"{server}/{path}"))
+        assert (await made.with_exec(["stat", "-c", "%Y", "/f"]).stdout()).strip() == seconds
+
+
+async def test_a_file_is_fetched_from_a_service(dag: dagger.Client, base: dagger.Container) -> None:
+    files = base.with_workdir("/srv").with_new_file("f", "served").with_exposed_port(8123)
+    service = files.as_service(args=["python3", "-m", "http.server", "8123"])
+    address = await service.endpoint(scheme="http")
+    with pytest.raises(dagger.QueryError, match="failed to fetch"):
+        await dag.http(f"{address}/f").contents()
+    fetched = dag.http(f"{address}/f", experimental_service_host=service)
+    assert await fetched.contents() == "served"
+    await service.start()  # and then everybody knows its name
+    assert await dag.http(f"{address}/f", name="other").contents() == "served"
 
 
 @pytest.mark.parametrize(
