@@ -1,165 +1,127 @@
-"""The rules of silver: typed, trimmed, canonical, one row an id; what breaks one is set aside."""
+"""From bronze lines to silver's rows: every line is read, judged, and accepted or rejected."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import places
-from pipeline.records import COORDINATES, FIELDS
+from pipeline.database import Database
+from pipeline.records import read_exactly
+from pipeline.rules import MACROS, RANGES, READ_LINES, cleaned
 
-__all__ = ["QUARANTINE_SCHEMA", "RANGES", "SCHEMA", "Cleaned", "clean"]
+__all__ = [
+    "QUARANTINE_SCHEMA",
+    "RANGES",
+    "READING_SCHEMA",
+    "SCHEMA",
+    "clean",
+    "last_readings",
+    "prepare",
+]
 
+_TEXT = pa.string()
 SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string(), nullable=False),
-        *(
-            pa.field(name, pa.string())
-            for name in (
-                "name",
-                "brewery_type",
-                "address_1",
-                "address_2",
-                "address_3",
-                "city",
-                "postal_code",
-                "phone",
-                "website_url",
-            )
-        ),
+        pa.field("id", _TEXT, nullable=False),
+        pa.field("name", _TEXT),
+        pa.field("brewery_type", _TEXT),
+        # False for a type that is none of the documented ones; null where there is no type.
+        pa.field("known_type", pa.bool_()),
+        pa.field("address_1", _TEXT),
+        pa.field("address_2", _TEXT),
+        pa.field("address_3", _TEXT),
+        pa.field("city", _TEXT),
+        pa.field("postal_code", _TEXT),
+        pa.field("phone", _TEXT),
+        pa.field("website_url", _TEXT),
         pa.field("longitude", pa.float64()),
         pa.field("latitude", pa.float64()),
-        pa.field("country", pa.string()),
-        pa.field("state", pa.string()),
+        pa.field("country", _TEXT),
+        pa.field("state", _TEXT),
     ]
 )
+_WHERE_READ = [
+    pa.field("page", pa.int32(), nullable=False),
+    pa.field("row", pa.int32(), nullable=False),
+]
+# An accepted row and where it was read: of those with one id, the last is kept.
+READING_SCHEMA = pa.schema([*_WHERE_READ, *SCHEMA])
 QUARANTINE_SCHEMA = pa.schema(
     [
-        pa.field("page", pa.int32(), nullable=False),
-        pa.field("row", pa.int32(), nullable=False),
-        pa.field("id", pa.string()),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("record", pa.string(), nullable=False),
+        *_WHERE_READ,
+        pa.field("id", _TEXT),
+        pa.field("reason", _TEXT, nullable=False),
+        pa.field("record", _TEXT, nullable=False),
     ]
 )
-RANGES = {"longitude": (-180.0, 180.0), "latitude": (-90.0, 90.0)}
-# Bytes. Country and state name a folder, where each byte may take three and 255 is the end.
-MAX_BYTES = {name: 4096 for name in FIELDS if name not in COORDINATES} | {
-    "country": 80,
-    "state": 80,
-}
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+# Lines that are read exactly at a time.
+_UNREAD_BATCH = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """What became of bronze's rows; silver + quarantine + duplicates is all of them."""
-
-    silver: Any
-    quarantine: Any
-    duplicates: int
+def prepare(database: Database) -> None:
+    """Make what `clean` goes by: the rules' macros, and the known spellings of places."""
+    database.execute(MACROS)
+    _spellings(database, "countries", _countries())
+    _spellings(database, "states", _states())
 
 
-def clean(raw: Any) -> Cleaned:
-    """Apply every rule to a table of `records.RAW_SCHEMA`; the last reading of an id wins."""
-    tidy = _canonical(_tidy(raw))
-    reason = _reason(tidy)
-    accepted = tidy.filter(pc.is_null(reason))
-    kept = _last_readings(accepted)
-    silver = pa.table({name: _column(kept, name) for name in SCHEMA.names}, schema=SCHEMA).sort_by(
-        [("country", "ascending"), ("state", "ascending"), ("id", "ascending")]
+def clean(database: Database, lines: Any) -> None:
+    """Apply every rule to lines of `lines.LINES_SCHEMA`.
+
+    In the prepared database there are then the views `readings` (accepted rows, of READING_SCHEMA)
+    and `rejected` (of QUARANTINE_SCHEMA).
+    """
+    database.register("lines", lines)
+    database.execute(f"CREATE OR REPLACE TABLE cleaned AS {cleaned(READ_LINES)}")
+    database.unregister("lines")
+    _read_what_is_unread(database)
+    database.execute(f"""
+        CREATE OR REPLACE VIEW readings AS
+        SELECT {", ".join(READING_SCHEMA.names)} FROM cleaned WHERE reason IS NULL AND NOT unread;
+        CREATE OR REPLACE VIEW rejected AS
+        SELECT {", ".join(QUARANTINE_SCHEMA.names)} FROM cleaned WHERE reason IS NOT NULL""")
+
+
+def last_readings() -> str:
+    """The query of the last reading of each id in `readings`, in the order of the partitions."""
+    return f"""
+        WITH superseded AS (
+            SELECT page, row FROM readings
+            WHERE id IN (SELECT id FROM readings GROUP BY id HAVING count(*) > 1)
+            QUALIFY row_number() OVER (PARTITION BY id ORDER BY page DESC, row DESC) > 1)
+        SELECT {", ".join(SCHEMA.names)} FROM readings ANTI JOIN superseded USING (page, row)
+        ORDER BY country NULLS LAST, state NULLS LAST, id"""
+
+
+def _read_what_is_unread(database: Database) -> None:
+    query = "SELECT page, row, record AS line FROM cleaned WHERE unread"
+    with database.cursor() as reading:
+        for batch in reading.sql(query).to_arrow_reader(_UNREAD_BATCH):
+            database.register("records", read_exactly(batch))
+            again = cleaned("SELECT *, false AS unread FROM records")
+            database.execute(f"INSERT INTO cleaned BY NAME {again}")
+            database.unregister("records")
+
+
+def _spellings(database: Database, table: str, names: dict[str, str]) -> None:
+    """A table of lower-case spellings; DuckDB lowers them, as it does the texts to look up."""
+    database.register("listed", pa.table({"spelling": list(names), "name": list(names.values())}))
+    database.execute(
+        f"CREATE TABLE {table} AS SELECT lower(spelling) AS spelling, name FROM listed"
     )
-    rejected = tidy.append_column("reason", reason).filter(pc.is_valid(reason))
-    quarantine = rejected.select(QUARANTINE_SCHEMA.names).cast(QUARANTINE_SCHEMA)
-    return Cleaned(silver, quarantine, accepted.num_rows - kept.num_rows)
+    database.unregister("listed")
 
 
-def _tidy(raw: Any) -> Any:
-    """Trim every text, make runs of space one, blank null; fall back on the older field names."""
-    table = raw
-    for index, name in enumerate(table.column_names):
-        if name in FIELDS:
-            table = table.set_column(index, name, _tidy_text(table[name]))
-    state = pc.coalesce(table["state_province"], table["state"])
-    address = pc.coalesce(table["address_1"], table["street"])
-    table = _set(_set(table, "state", state), "address_1", address)
-    return _set(table, "brewery_type", pc.utf8_lower(table["brewery_type"]))
+def _countries() -> dict[str, str]:
+    return {name: name for name in places.STATES} | places.COUNTRY_VARIANTS
 
 
-def _tidy_text(text: Any) -> Any:
-    composed = pc.utf8_normalize(text, form="NFC")
-    spaced = pc.replace_substring_regex(composed, r"[\s\p{Z}\p{Cc}]+", " ")
-    trimmed = pc.utf8_trim_whitespace(spaced)
-    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
-
-
-def _canonical(table: Any) -> Any:
-    """Replace known spellings of countries and states by the canonical one."""
-    names = {name: name for name in places.STATES} | places.COUNTRY_VARIANTS
-    country = _look_up(table["country"], names, table["country"])
-    spellings = {
-        _place(country_name, state): state
-        for country_name, states in places.STATES.items()
+def _states() -> dict[str, str]:
+    listed = {
+        (country, state): state
+        for country, states in places.STATES.items()
         for state in states.split("|")
-    } | {_place(*place): state for place, state in places.STATE_VARIANTS.items()}
-    key = pc.binary_join_element_wise(country, table["state"], "/")
-    state = _look_up(key, spellings, table["state"])
-    return _set(_set(table, "country", country), "state", state)
-
-
-def _place(country: str, state: str) -> str:
-    return f"{country}/{state}"
-
-
-def _look_up(text: Any, canonical: dict[str, str], otherwise: Any) -> Any:
-    # Both sides are lowered by the same function, so no locale or Unicode version comes between.
-    keys = pc.utf8_lower(pa.array(canonical.keys(), pa.string()))
-    found = pc.index_in(pc.utf8_lower(text), value_set=keys, skip_nulls=True)
-    return pc.coalesce(pc.take(pa.array(canonical.values(), pa.string()), found), otherwise)
-
-
-def _reason(table: Any) -> Any:
-    """Why each row is rejected, null where it is not: the first rule that it breaks."""
-    reasons = [table["defect"], _when(pc.is_null(table["id"]), "id: missing")]
-    for name, limit in MAX_BYTES.items():
-        too_long = pc.greater(pc.binary_length(table[name]), limit)
-        reasons.append(_when(too_long, f"{name}: longer than {limit} bytes"))
-    for name in COORDINATES:
-        low, high = RANGES[name]
-        written = pc.match_substring_regex(table[name], _NUMBER)
-        reasons.append(_when(pc.invert(written), f"{name}: not a number"))
-        value = _column(table, name)
-        outside = pc.or_(pc.less(value, low), pc.greater(value, high))
-        reasons.append(_when(outside, f"{name}: not within {low:g} to {high:g}"))
-    return pc.coalesce(*reasons)
-
-
-def _when(mask: Any, reason: str) -> Any:
-    return pc.if_else(pc.fill_null(mask, False), pa.scalar(reason), pa.scalar(None, pa.string()))
-
-
-def _column(table: Any, name: str) -> Any:
-    """A column as silver holds it: coordinates as numbers, null where the text is none."""
-    text = table[name]
-    if name not in COORDINATES:
-        return text
-    written = pc.match_substring_regex(text, _NUMBER)
-    return pc.cast(pc.if_else(written, text, pa.scalar(None, pa.string())), pa.float64())
-
-
-def _last_readings(table: Any) -> Any:
-    """The last row of each id; rows are in reading order."""
-    if table.num_rows == 0:
-        return table
-    order = pa.array(range(table.num_rows), pa.int64())
-    last = (
-        pa.table({"id": table["id"], "order": order}).group_by("id").aggregate([("order", "max")])
-    )
-    return table.take(last["order_max"])
-
-
-def _set(table: Any, name: str, column: Any) -> Any:
-    return table.set_column(table.schema.get_field_index(name), name, column)
+    }
+    return {"/".join(place): name for place, name in (listed | places.STATE_VARIANTS).items()}

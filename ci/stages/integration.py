@@ -56,6 +56,7 @@ async def run(context: Context) -> Result:
     reason = (
         f"{lake['bronze_rows']:,} rows in bronze, {lake['silver_rows']:,} in silver, "
         f"{lake['gold_rows']:,} in gold"
+        + "".join(f"; warning: {warning}" for warning in lake["warnings"][:1])
     )
     return Result(reason=reason, cached=not fresh)
 

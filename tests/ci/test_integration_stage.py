@@ -18,7 +18,7 @@ from ci.stage import Context
 from ci.stages import integration
 
 ROOT = Path(__file__).parents[2]
-LAKE = {"bronze_rows": 12000, "silver_rows": 11820, "gold_rows": 319}
+LAKE = {"bronze_rows": 12000, "silver_rows": 11820, "gold_rows": 319, "warnings": ["drift: odd"]}
 CODE_FAILURE = {
     "class": "code",
     "step": "run",
@@ -80,7 +80,9 @@ async def test_a_run_with_nothing_changed_is_remembered(tmp_path: Path, engine: 
     first = await integration.run(context(tmp_path))
     second = await integration.run(context(tmp_path))
     assert (first.cached, second.cached, engine.driven) == (False, True, 1)
-    assert first.reason == "12,000 rows in bronze, 11,820 in silver, 319 in gold"
+    assert first.reason == (
+        "12,000 rows in bronze, 11,820 in silver, 319 in gold; warning: drift: odd"
+    )
 
 
 @pytest.mark.anyio

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cleaning import QUARANTINE_SCHEMA, SCHEMA, Cleaned, clean
-from pipeline.records import FIELDS, to_table
+from pipeline.cleaning import QUARANTINE_SCHEMA, SCHEMA
+from pipeline.records import FIELDS
+from tests.pipeline.cleaned import Cleaned, clean_lines
 
 BREWERY = {
     "id": "1",
@@ -35,7 +36,7 @@ BREWERY = {
 
 
 def cleaned(*records: object) -> Cleaned:
-    return clean(to_table([(1, [json.dumps(record) for record in records])]))
+    return clean_lines([json.dumps(record) for record in records])
 
 
 def only(**changes: object) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def rejected(record: object) -> str:
 
 def test_a_clean_brewery_keeps_every_value() -> None:
     row = only()
-    expected = BREWERY | {"state": "Missouri"}
+    expected = BREWERY | {"known_type": True}
     assert row == {name: expected[name] for name in SCHEMA.names}
 
 
@@ -118,8 +119,51 @@ def test_brewery_type_is_lower_case(came: str | None, kept: str | None) -> None:
     assert only(brewery_type=came)["brewery_type"] == kept
 
 
-def test_an_unknown_brewery_type_is_kept() -> None:
-    assert only(brewery_type="moonbase")["brewery_type"] == "moonbase"
+@pytest.mark.parametrize(
+    "came, flag", [("Micro", True), ("beergarden", True), ("moonbase", False), (None, None)]
+)
+def test_an_unknown_brewery_type_is_kept_and_flagged(came: str | None, flag: bool | None) -> None:
+    row = only(brewery_type=came)
+    assert (row["brewery_type"], row["known_type"]) == (came.lower() if came else None, flag)
+
+
+@pytest.mark.parametrize(
+    "came, kept",
+    [
+        pytest.param("5731234567", "5731234567", id="digits"),
+        pytest.param("+49 9261 628000", "+499261628000", id="abroad"),
+        pytest.param("(647) 347-6286", "6473476286", id="brackets"),
+        pytest.param("416.535.4586", "4165354586", id="points"),
+        pytest.param("+44 (0)20 7946 0958", "+442079460958", id="the-0-not-dialled-from-abroad"),
+        pytest.param("9054445050.0", "9054445050", id="a-spreadsheet-s-decimal"),
+        pytest.param(9054445050.0, "9054445050", id="a-number"),
+        pytest.param("0.0", "0", id="zero"),
+        pytest.param("+27 63 Hey-Joe", "+27 63 Hey-Joe", id="letters-are-kept"),
+        pytest.param("12+34", "12+34", id="a-plus-within-is-kept"),
+        pytest.param("(-)", "(-)", id="no-digit-is-kept"),
+    ],
+)
+def test_phone(came: object, kept: str) -> None:
+    assert only(phone=came)["phone"] == kept
+
+
+@pytest.mark.parametrize(
+    "came, kept",
+    [
+        pytest.param("http://alt.example/Menu?A=B", "http://alt.example/Menu?A=B", id="as-it-is"),
+        pytest.param("HTTP://Www.Alt.Example/Menu", "http://www.alt.example/Menu", id="host"),
+        pytest.param("https://Alt.example?Q=1", "https://alt.example?Q=1", id="host-and-query"),
+        pytest.param("http://alt.example/", "http://alt.example", id="a-bare-host-has-no-slash"),
+        pytest.param("http://alt.example/x/", "http://alt.example/x/", id="a-folder-keeps-its-own"),
+        pytest.param("WWW.Alt.example/A", "http://www.alt.example/A", id="no-scheme"),
+        pytest.param("http://Bräu.DE", "http://bräu.de", id="beyond-ascii"),
+        pytest.param("http://Info@alt.example", "http://Info@alt.example", id="a-user-is-kept"),
+        pytest.param("javascript:Alert(1)", "javascript:Alert(1)", id="no-url-is-kept"),
+        pytest.param("Alt & Co/", "Alt & Co/", id="words-are-kept"),
+    ],
+)
+def test_website(came: str, kept: str) -> None:
+    assert only(website_url=came)["website_url"] == kept
 
 
 @pytest.mark.parametrize(
@@ -193,7 +237,7 @@ def test_a_brewery_that_is_nothing_but_an_id_is_kept() -> None:
 
 def test_quarantine_holds_the_record_as_it_came_and_where_it_stood() -> None:
     line = '{"id": "7",  "latitude": "north"}'
-    table = clean(to_table([(1, ['{"id": "1"}']), (2, ['{"id": "2"}', line])])).quarantine
+    table = clean_lines(['{"id": "1"}'], ['{"id": "2"}', line]).quarantine
     assert table.schema == QUARANTINE_SCHEMA
     assert table.to_pylist() == [
         {"page": 2, "row": 2, "id": "7", "reason": "latitude: not a number", "record": line}
@@ -223,13 +267,13 @@ def test_a_rejected_reading_does_not_replace_a_good_one() -> None:
 
 
 def test_nothing_comes_of_nothing() -> None:
-    result = clean(to_table([]))
+    result = clean_lines()
     assert (result.silver.num_rows, result.quarantine.num_rows, result.duplicates) == (0, 0, 0)
     assert result.silver.schema == SCHEMA
 
 
 def test_a_line_that_is_not_json_is_rejected() -> None:
-    assert clean(to_table([(1, ["{"])])).quarantine["reason"].to_pylist() == ["not JSON"]
+    assert clean_lines(["{"]).quarantine["reason"].to_pylist() == ["not JSON"]
 
 
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(["x"])

@@ -1,0 +1,34 @@
+"""DuckDB, the engine of the transform: bounded in memory, it spills to a folder of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+__all__ = ["Database", "database"]
+
+Database = duckdb.DuckDBPyConnection
+
+# Arrow's tables and Parquet buffers come on top: together they stay below 1.5 GiB.
+MEMORY_LIMIT = "700MB"
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    """An empty database in memory, which is gone with all that it spilled when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="brewline-") as spill:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": spill,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            # Rows carry where they were read; order is asked for where it counts.
+            "preserve_insertion_order": "false",
+            # It takes streams to be one row long, and would hold them in memory to join them.
+            "disabled_optimizers": "join_order,build_side_probe_side",
+        }
+        with duckdb.connect(config=config) as connection:
+            yield connection
