@@ -42,7 +42,7 @@ def main() -> int:
     )
     verdict = Verdict(run=hashlib.sha256(token.encode()).hexdigest())
     try:
-        _steps(verdict, run, environ["BREWLINE_API"], environ["BREWLINE_LAKE"])
+        _steps(verdict, run, environ["BREWLINE_API"], environ["BREWLINE_LAKE"], out)
     except Failed:
         # Recorded by the step; whoever reads the verdict tells it.
         pass
@@ -54,7 +54,7 @@ def main() -> int:
     return verdict.exit_code
 
 
-def _steps(verdict: Verdict, run: DagRun, api: str, lake: str) -> None:
+def _steps(verdict: Verdict, run: DagRun, api: str, lake: str, out: Path) -> None:
     with verdict.step("start"):
         verdict.facts["ready"] = run.stack.wait_ready(_READY_SECONDS)
     with verdict.step("health"):
@@ -78,7 +78,7 @@ def _steps(verdict: Verdict, run: DagRun, api: str, lake: str) -> None:
             with suppress(Failed):
                 verdict.facts["tasks"] = run.states()
     with verdict.step("verify"):
-        verdict.facts["lake"] = verify(lake, expected)
+        verdict.facts["lake"] = verify(lake, expected, out / "verdict.html")
 
 
 def _expected(api: str) -> int:

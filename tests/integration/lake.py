@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,9 +25,12 @@ def source_total(api: str) -> int:
         ) from error
 
 
-def verify(lake: str, expected: int) -> dict[str, Any]:
-    """Counts of the committed run; raises Failed when it is not whole or not of `expected` rows."""
-    command = [sys.executable, "-m", "pipeline", "verify", "--lake", lake]
+def verify(lake: str, expected: int, page: Path) -> dict[str, Any]:
+    """Counts of the committed run; raises Failed when it is not whole or not of `expected` rows.
+
+    What there is to tell of its data is written to `page`.
+    """
+    command = [sys.executable, "-m", "pipeline", "verify", "--lake", lake, "--page", str(page)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     try:
         verdict = dict(json.loads(done.stdout))
@@ -44,7 +48,7 @@ def verify(lake: str, expected: int) -> dict[str, Any]:
             Cause.CODE,
             f"The lake is wrong: {problems[0]}"
             + (f" ({len(problems) - 1} more)" * (len(problems) > 1)),
-            log="verdict.json",
+            log=page.name,
             lines=tuple(str(problem) for problem in problems),
         )
     return verdict
