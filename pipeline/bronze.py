@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from typing import Any, TypedDict
@@ -21,10 +22,13 @@ __all__ = [
     "read_page",
     "read_pages",
     "read_plan",
+    "read_text",
     "write_manifest",
     "write_plan",
     "write_receipt",
 ]
+
+_PIECE = 1 << 20
 
 
 class PageRange(TypedDict):
@@ -43,12 +47,16 @@ class Landed(TypedDict):
     sha256: str
 
 
-def page_ranges(total: int, *, tasks: int, per_page: int = MAX_PER_PAGE) -> list[PageRange]:
+def page_ranges(
+    total: int, *, tasks: int, per_page: int = MAX_PER_PAGE
+) -> list[PageRange]:
     """At most `tasks` ranges of nearly equal length that cover all pages, at least page 1."""
     pages = max(1, -(-total // per_page))
     count = min(tasks, pages)
     bounds = [1 + pages * index // count for index in range(count + 1)]
-    return [PageRange(first=a, last=b - 1) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [
+        PageRange(first=a, last=b - 1) for a, b in zip(bounds, bounds[1:], strict=False)
+    ]
 
 
 def write_plan(
@@ -76,11 +84,16 @@ def land_page(lake: Lake, run_id: str, page: Page) -> Landed:
     name = f"page-{page.number:06d}.ndjson.zst"
     lake.write(_path(lake, run_id, name), data)
     return Landed(
-        page=page.number, path=name, rows=len(page.lines), sha256=hashlib.sha256(data).hexdigest()
+        page=page.number,
+        path=name,
+        rows=len(page.lines),
+        sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
-def write_receipt(lake: Lake, run_id: str, pages: PageRange, landed: list[Landed]) -> None:
+def write_receipt(
+    lake: Lake, run_id: str, pages: PageRange, landed: list[Landed]
+) -> None:
     """Keep what one extraction landed, so that orchestrators need not carry it."""
     lake.write_json(_receipt(lake, run_id, pages), {"pages": landed})
 
@@ -88,7 +101,9 @@ def write_receipt(lake: Lake, run_id: str, pages: PageRange, landed: list[Landed
 def write_manifest(lake: Lake, run_id: str) -> dict[str, Any]:
     """Join the plan and its receipts into the run's manifest."""
     plan = read_plan(lake, run_id)
-    receipts = [lake.read_json(_receipt(lake, run_id, pages)) for pages in plan["ranges"]]
+    receipts = [
+        lake.read_json(_receipt(lake, run_id, pages)) for pages in plan["ranges"]
+    ]
     landed = [page for receipt in receipts for page in receipt["pages"]]
     manifest = {
         "run_id": run_id,
@@ -114,16 +129,22 @@ def read_manifest(lake: Lake, run_id: str) -> dict[str, Any]:
     return manifest
 
 
-def read_page(lake: Lake, run_id: str, landed: Landed) -> list[str]:
-    """The lines of one page; LakeError when its bytes are not those that were landed."""
+def read_text(lake: Lake, run_id: str, landed: Landed) -> bytes:
+    """One page's lines as bytes; LakeError when they are not those that were landed."""
     path = _path(lake, run_id, landed["path"])
     data = lake.read(path)
     if hashlib.sha256(data).hexdigest() != landed["sha256"]:
         raise LakeError(f"{path} does not match its checksum")
-    lines = _decompress(data).decode().split("\n")[:-1]
-    if len(lines) != landed["rows"]:
-        raise LakeError(f"{path} holds {len(lines)} rows, its manifest says {landed['rows']}")
-    return lines
+    text = _decompress(data)
+    rows = text.count(b"\n")
+    if rows != landed["rows"] or not (text.endswith(b"\n") or not text):
+        raise LakeError(f"{path} holds {rows} rows, its manifest says {landed['rows']}")
+    return text
+
+
+def read_page(lake: Lake, run_id: str, landed: Landed) -> list[str]:
+    """The lines of one page; LakeError when its bytes are not those that were landed."""
+    return read_text(lake, run_id, landed).decode().split("\n")[:-1]
 
 
 def read_pages(lake: Lake, run_id: str) -> Iterator[tuple[int, list[str]]]:
@@ -149,4 +170,5 @@ def _compress(data: bytes) -> bytes:
 
 def _decompress(data: bytes) -> bytes:
     with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-        return bytes(stream.read())
+        # By pieces: a buffer that must grow to an unknown size is copied again and again.
+        return b"".join(iter(functools.partial(stream.read, _PIECE), b""))

@@ -12,10 +12,32 @@ from pipeline.claim import Claim
 from pipeline.errors import DataError, UpstreamError
 from pipeline.gold import write_gold
 from pipeline.lake import Lake
-from pipeline.silver import write_silver
+from pipeline.silver import (
+    Bucket,
+    Range,
+    clean_range,
+    merge_bucket,
+    plan_silver,
+    seal_silver,
+    write_silver,
+)
+from pipeline.silver import silver_buckets as planned_buckets
 from pipeline.source import Page, Source
 
-__all__ = ["commit", "extract", "gold", "manifest", "plan", "run", "silver"]
+__all__ = [
+    "clean",
+    "commit",
+    "extract",
+    "gold",
+    "manifest",
+    "merge",
+    "plan",
+    "run",
+    "seal",
+    "silver",
+    "silver_buckets",
+    "silver_ranges",
+]
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +51,9 @@ def plan(*, api: str, lake: str, run_id: str, tasks: int = 4) -> list[PageRange]
         total = source.total()
         ranges = bronze.page_ranges(total, tasks=tasks)
         bronze.write_plan(target, run_id, source=source.url, total=total, ranges=ranges)
-    log.info("plan: %s breweries, %s pages at %s", total, ranges[-1]["last"], source.url)
+    log.info(
+        "plan: %s breweries, %s pages at %s", total, ranges[-1]["last"], source.url
+    )
     return ranges
 
 
@@ -65,6 +89,49 @@ def silver(*, lake: str, run_id: str) -> dict[str, int]:
     if (target := _open(lake, run_id)) is None:
         return {}
     counts = write_silver(target, run_id)
+    log.info("silver: %s", counts)
+    return counts
+
+
+def silver_ranges(*, lake: str, run_id: str, tasks: int = 1) -> list[Range]:
+    """Divide bronze's pages among at least `tasks` cleanings, and more where there is much."""
+    if (target := _open(lake, run_id)) is None:
+        return []
+    ranges = plan_silver(target, run_id, tasks=tasks)
+    log.info("silver: %s ranges of pages to clean", len(ranges))
+    return ranges
+
+
+def clean(*, lake: str, run_id: str, first: int, last: int) -> dict[str, int]:
+    """Clean pages `first` to `last` of bronze: into quarantine, or staged to be merged."""
+    if (target := _open(lake, run_id)) is None:
+        return {}
+    counts = clean_range(target, run_id, Range(first=first, last=last))
+    log.info("clean: pages %s to %s, %s", first, last, counts)
+    return counts
+
+
+def silver_buckets(*, lake: str, run_id: str) -> list[Bucket]:
+    """Divide the ids that are staged among merges, once every range is clean."""
+    if (target := _open(lake, run_id)) is None:
+        return []
+    return planned_buckets(target, run_id)
+
+
+def merge(*, lake: str, run_id: str, bucket: int) -> dict[str, int]:
+    """Write the last reading of each id of a bucket into silver."""
+    if (target := _open(lake, run_id)) is None:
+        return {}
+    counts = merge_bucket(target, run_id, bucket)
+    log.info("merge: bucket %s, %s", bucket, counts)
+    return counts
+
+
+def seal(*, lake: str, run_id: str) -> dict[str, int]:
+    """Count what all cleanings and merges made; `silver` is all of these steps in one process."""
+    if (target := _open(lake, run_id)) is None:
+        return {}
+    counts = seal_silver(target, run_id)
     log.info("silver: %s", counts)
     return counts
 

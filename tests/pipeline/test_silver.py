@@ -10,11 +10,11 @@ import pytest
 
 from pipeline import bronze, parquet, silver
 from pipeline.bronze import PageRange
-from pipeline.cleaning import SCHEMA, clean
+from pipeline.cleaning import SCHEMA
 from pipeline.errors import LakeError
 from pipeline.lake import Lake
-from pipeline.records import to_table
 from pipeline.source import Page
+from tests.pipeline.cleaned import clean_lines
 
 PLACES: list[tuple[str | None, str | None]] = [
     ("Germany", "Thüringen"),
@@ -50,7 +50,8 @@ def lake(tmp_path: Path) -> Lake:
 
 def test_silver_reads_back_as_it_was_cleaned(lake: Lake) -> None:
     write(lake, PLACES)
-    expected = clean(to_table(bronze.read_pages(lake, "r"))).silver
+    pages = [lines for _, lines in bronze.read_pages(lake, "r")]
+    expected = clean_lines(*pages).silver
     assert silver.read_silver(lake, "r").sort_by("id").equals(expected.sort_by("id"))
 
 
