@@ -28,7 +28,7 @@ def main(options: Options, root: Path) -> int:
             f"{options.action!r} names no image: give HOST/PATH:TAG or HOST/PATH@DIGEST."
         ) from None
     where = destination(reference.name, os.environ)
-    key = options.key or where.signing_key
+    key = options.key or where.trusted_key
     expected = Expected(
         source=Settings.from_environment(os.environ).source or None,
         key=read_public(key) if key else None,

@@ -17,13 +17,15 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 class Destination:
     """A repository of a registry; without `user` the Docker configuration says as whom.
 
-    `signing_key` is a PEM file, None where statements are not signed here.
+    `signing_key` is a PEM file, None where statements are not signed here; `trusted_key` is that
+    of the key by which they must be signed, None where any will do.
     """
 
     repository: str
     user: str = ""
     password: str = field(default="", repr=False)
     signing_key: Path | None = None
+    trusted_key: Path | None = None
 
     @property
     def host(self) -> str:
@@ -78,22 +80,14 @@ def destination(repository: str, environ: Mapping[str, str]) -> Destination:
     """Where images of `repository` go; raises UsageError for a setting that cannot be meant."""
     host = repository.partition("/")[0]
     user, password = login(host, environ)
+    signing_key = _file("BREWLINE_SIGNING_KEY", environ)
     return Destination(
-        repository=repository, user=user, password=password, signing_key=key_file(environ)
+        repository=repository,
+        user=user,
+        password=password,
+        signing_key=signing_key,
+        trusted_key=_file("BREWLINE_VERIFY_KEY", environ) or signing_key,
     )
-
-
-def key_file(environ: Mapping[str, str]) -> Path | None:
-    """The file that BREWLINE_SIGNING_KEY names; raises UsageError if it is none."""
-    named = environ.get("BREWLINE_SIGNING_KEY")
-    if not named:
-        return None
-    path = Path(named).resolve()
-    if not path.is_file():
-        raise UsageError(
-            f"BREWLINE_SIGNING_KEY names {named}, which is not a file: correct it or unset it."
-        )
-    return path
 
 
 def require_publishable(git: Git, environ: Mapping[str, str]) -> None:
@@ -104,3 +98,13 @@ def require_publishable(git: Git, environ: Mapping[str, str]) -> None:
         raise Refused("There is no commit to name the image after: publish from a git checkout.")
     if git.dirty:
         raise Refused("The tree has changes that no commit holds: commit them before publishing.")
+
+
+def _file(name: str, environ: Mapping[str, str]) -> Path | None:
+    named = environ.get(name)
+    if not named:
+        return None
+    path = Path(named).resolve()
+    if not path.is_file():
+        raise UsageError(f"{name} names {named}, which is not a file: correct it or unset it.")
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ci.errors import Refused, UsageError
 from ci.graph import environment_for
+from ci.publishing.trust import trusted
 from ci.stage import Context, Result
 
 
@@ -23,4 +24,6 @@ async def _deploy(context: Context, environment: str) -> Result:
         raise Refused(f"{branch} is not deployed to {environment}: switch to the branch that is.")
     if context.git.dirty:
         raise Refused("The tree has changes that no commit holds: commit them before deploying.")
+    if context.settings.destination:
+        await trusted(context, context.settings.destination)
     raise UsageError(f"No cluster is configured for {environment}, so there is nothing to do.")
