@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from pipeline import parquet
+from pipeline.cleaning import SCHEMA
 from pipeline.lake import Lake
-from pipeline.silver import read_silver
+from pipeline.partitions import read_part
+from pipeline.silver import silver_files
 
-__all__ = ["FORMATS", "TABLES", "aggregate", "encode", "read_gold", "write_gold"]
+__all__ = ["FORMATS", "TABLES", "aggregate", "count", "encode", "read_gold", "write_gold"]
 
 # Table name and the place that it counts by, coarse to fine.
 TABLES: dict[str, list[str]] = {
     "breweries_by_state": ["country", "state"],
     "breweries_by_city": ["country", "state", "city"],
 }
+FINEST = TABLES["breweries_by_city"]
 FORMATS = ("csv", "json", "parquet")
 COUNT = "breweries"
+_READERS = 2
 
 
-def aggregate(silver: Any, place: list[str]) -> pd.DataFrame:
+def count(silver: Any) -> Any:
+    """Breweries of each type in each of the finest places that rows of silver name."""
+    keys = [*FINEST, "brewery_type"]
+    counted = silver.group_by(keys, use_threads=False).aggregate([([], "count_all")])
+    return counted.rename_columns([*keys, COUNT])
+
+
+def aggregate(counted: Any, place: list[str]) -> pd.DataFrame:
     """Breweries per type and place, sorted by code point, unknown places last."""
     keys = [*place, "brewery_type"]
-    counted = silver.group_by(keys, use_threads=False).aggregate([([], "count_all")])
-    frame: pd.DataFrame = counted.rename_columns([*keys, COUNT]).to_pandas(
+    summed = counted.group_by(keys, use_threads=False).aggregate([(COUNT, "sum")])
+    frame: pd.DataFrame = summed.rename_columns([*keys, COUNT]).to_pandas(
         types_mapper={pa.string(): pd.StringDtype("pyarrow")}.get
     )
     return frame.sort_values(keys, na_position="last", kind="stable", ignore_index=True)
@@ -36,12 +48,17 @@ def aggregate(silver: Any, place: list[str]) -> pd.DataFrame:
 
 def write_gold(lake: Lake, run_id: str) -> dict[str, int]:
     """Write each gold table as CSV, JSON and Parquet; returns the rows of each table."""
-    silver = read_silver(lake, run_id, ["country", "state", "city", "brewery_type"])
+    schema = pa.schema([SCHEMA.field(name) for name in (*FINEST, "brewery_type")])
+    paths = silver_files(lake, run_id)
+    # File by file: memory holds counts, not rows.
+    with ThreadPoolExecutor(_READERS) as readers:
+        parts = list(readers.map(lambda path: count(read_part(lake, path, schema)), paths))
+    counted = pa.concat_tables([count(schema.empty_table()), *parts])
     folder = lake.folder("gold", run_id)
     lake.clear(folder)
     rows: dict[str, int] = {}
     for name, place in TABLES.items():
-        frame = aggregate(silver, place)
+        frame = aggregate(counted, place)
         for suffix, data in encode(frame).items():
             lake.write(f"{folder}/{name}.{suffix}", data)
         rows[name] = len(frame)
@@ -65,19 +82,15 @@ def _from_csv(row: dict[Any, Any]) -> dict[str, Any]:
 
 def encode(frame: pd.DataFrame) -> dict[str, bytes]:
     """The frame in every format, by its suffix."""
-    records = [_null_safe(record) for record in frame.to_dict("records")]
-    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
-    schema = pa.schema(
-        [pa.field(name, pa.int64() if name == COUNT else pa.string()) for name in frame.columns]
+    # Not by pandas, which would write its own version into the file.
+    table = pa.table({name: pa.Array.from_pandas(frame[name]) for name in frame.columns}).cast(
+        pa.schema(
+            [pa.field(name, pa.int64() if name == COUNT else pa.string()) for name in frame.columns]
+        )
     )
-    # Built from the records, not the frame: pandas would write its own version into the file.
-    table = pa.Table.from_pylist(records, schema=schema)
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
     return {
         "csv": frame.to_csv(index=False, lineterminator="\n").encode(),
         "json": f"[\n{lines}\n]\n".encode(),
         "parquet": parquet.encode(table),
     }
-
-
-def _null_safe(record: dict[Any, Any]) -> dict[str, Any]:
-    return {name: None if pd.isna(value) else value for name, value in record.items()}
