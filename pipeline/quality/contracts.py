@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from pipeline.gold import TABLES
 
-__all__ = ["BREWERY_TYPES", "GOLD", "QUARANTINE", "SILVER", "Column", "Contract"]
+__all__ = ["GOLD", "QUARANTINE", "SILVER", "Column", "Contract"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ SILVER = Contract(
             "id": Column(nullable=False),
             "name": Column(),
             "brewery_type": Column(),
+            "known_type": Column(type="bool"),
             "address_1": Column(),
             "address_2": Column(),
             "address_3": Column(),
@@ -81,25 +82,5 @@ GOLD: Mapping[str, Contract] = MappingProxyType(
             unique=(*place, "brewery_type"),
         )
         for table, place in TABLES.items()
-    }
-)
-
-# Those of the API's documentation and of its published data; another is kept, and warned of.
-BREWERY_TYPES = frozenset(
-    {
-        "bar",
-        "beergarden",
-        "brewpub",
-        "cidery",
-        "closed",
-        "contract",
-        "large",
-        "location",
-        "micro",
-        "nano",
-        "planning",
-        "proprietor",
-        "regional",
-        "taproom",
     }
 )

@@ -7,7 +7,6 @@ compared in a second reading.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -17,9 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.database import database
+
 __all__ = ["Keys"]
 
-_MEMORY = "256MB"
 # Rows that are compared as they are, and rows for one statement, whose own cost is that of as many.
 FEW = 100_000
 # A table whose every key is there twice needs no complete list to be found wrong.
@@ -76,22 +76,12 @@ class Keys:
 
     def _hash(self) -> None:
         if self._hashes is None:
-            self._hashes = self._open()
+            self._hashes = self._stack.enter_context(database())
+            self._hashes.execute("CREATE TEMP TABLE keys (hash UBIGINT)")
         if self._waiting:
             part = pa.concat_tables(self._waiting)
             self._query(f"INSERT INTO keys SELECT hash({self._key}) FROM part", part)
         self._waiting, self._rows = [], 0
-
-    def _open(self) -> Any:
-        # Small runs have no need of it, and it takes a moment to load.
-        import duckdb
-
-        spill = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="brewline-keys-"))
-        hashes = self._stack.enter_context(
-            duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": spill})
-        )
-        hashes.execute("CREATE TEMP TABLE keys (hash UBIGINT)")
-        return hashes
 
     def _query(self, query: str, part: Any) -> list[tuple[Any, ...]]:
         self._hashes.register("part", part)

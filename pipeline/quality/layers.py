@@ -11,14 +11,15 @@ from pipeline import bronze, gold
 from pipeline.errors import LakeError
 from pipeline.lake import Lake
 from pipeline.quality.check import Check
-from pipeline.quality.contracts import BREWERY_TYPES, GOLD, QUARANTINE, SILVER, Contract
+from pipeline.quality.contracts import GOLD, QUARANTINE, SILVER, Contract
 from pipeline.quality.facts import contract_checks, measure
 from pipeline.quality.keys import Keys
 from pipeline.quality.limits import Limits
 from pipeline.quality.profile import profile
 from pipeline.quality.quarantine import rejected
 from pipeline.quality.verdict import Verdict
-from pipeline.silver import read_counts
+from pipeline.rules import KNOWN_TYPES
+from pipeline.silver import read_counts, silver_files
 
 __all__ = ["check_bronze", "check_conservation", "check_gold", "check_quarantine", "check_silver"]
 
@@ -97,13 +98,12 @@ def check_silver(lake: Lake, verdict: Verdict, limits: Limits) -> None:
     """Silver's contract, and that it holds what cleaning counted."""
     counts = read_counts(lake, verdict.run_id)
     verdict.duplicate_rows = int(counts["duplicate_rows"])
-    paths = [path for path in _silver_files(lake, verdict) if path.endswith(".parquet")]
-    found = verdict.profile = profile(lake, paths)
+    found = verdict.profile = profile(lake, silver_files(lake, verdict.run_id))
     verdict.silver_rows = found.facts.rows
     types: Counter[str] = Counter()
     for (_, _, kind), count in found.counts.items():
         types[kind or ""] += count
-    unknown = {kind: n for kind, n in types.items() if kind and kind not in BREWERY_TYPES}
+    unknown = {kind: n for kind, n in types.items() if kind and kind not in KNOWN_TYPES}
     verdict.checks += [
         _counted("silver", counts["silver_rows"], verdict.silver_rows, _RULE),
         *contract_checks("silver", SILVER, found.facts, _RULE),
@@ -115,13 +115,9 @@ def check_silver(lake: Lake, verdict: Verdict, limits: Limits) -> None:
             sum(unknown.values()) / max(verdict.silver_rows, 1),
             f"{sum(unknown.values()):,} breweries are of a type that is not known"
             + (f": {', '.join(sorted(unknown)[:5])}" if unknown else ""),
-            "Add a type that is real to BREWERY_TYPES in pipeline/quality/contracts.py.",
+            "Add a type that is real to KNOWN_TYPES in pipeline/rules.py.",
         ),
     ]
-
-
-def _silver_files(lake: Lake, verdict: Verdict) -> list[str]:
-    return lake.files(f"{lake.folder('silver', verdict.run_id)}/breweries")
 
 
 def _counted(layer: str, told: int, there: int, cure: str) -> Check:
@@ -191,11 +187,10 @@ def check_quarantine(lake: Lake, verdict: Verdict, limits: Limits) -> None:
 
 def quarantine_files(lake: Lake, run_id: str) -> list[str]:
     """The quarantine's Parquet; LakeError when there is none."""
-    folder = lake.folder("silver", run_id)
-    prefix = f"{folder}/quarantine"
-    paths = [p for p in lake.files(folder) if p.startswith(prefix) and p.endswith(".parquet")]
+    folder = f"{lake.folder('silver', run_id)}/quarantine"
+    paths = lake.files(folder)
     if not paths:
-        raise LakeError(f"{prefix}.parquet is missing from the lake")
+        raise LakeError(f"{folder} is missing from the lake")
     return paths
 
 

@@ -106,7 +106,7 @@ def test_hostile_text_of_the_source_is_only_shown(
     [
         pytest.param(lambda lake: first(lake, "bronze/*/man*").unlink(), id="bronze"),
         pytest.param(lambda lake: first(lake, "silver/**/part*").unlink(), id="silver"),
-        pytest.param(lambda lake: first(lake, "silver/*/quar*").unlink(), id="quarantine"),
+        pytest.param(lambda lake: first(lake, "silver/*/quarantine/*").unlink(), id="quarantine"),
         pytest.param(lambda lake: first(lake, "gold/*/*.csv").unlink(), id="gold"),
         pytest.param(lambda lake: (lake / "current.json").write_text("{"), id="pointer"),
     ],

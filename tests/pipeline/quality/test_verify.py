@@ -96,7 +96,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "1 values of longitude are not within -180 to 180",
     ),
     "quarantine-schema": (
-        lambda lake: drop_column(first(lake, "silver/*/quar*")),
+        lambda lake: drop_column(first(lake, "silver/*/quarantine/*")),
         "page is absent, declared int32",
     ),
     "column-gone": (lambda lake: drop_column(part(lake)), "id is absent and string, declared"),
@@ -109,16 +109,24 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "id is int64 and string, declared string",
     ),
     "rejected-for-a-null": (
-        lambda lake: set_first(first(lake, "silver/*/quar*"), "reason", "address_3: not text"),
+        lambda lake: set_first(
+            first(lake, "silver/*/quarantine/*"), "reason", "address_3: not text"
+        ),
         "was rejected for a field that is null",
     ),
     "rejected-twice": (
-        lambda lake: first_for_last(first(lake, "silver/*/quar*")),
+        lambda lake: first_for_last(first(lake, "silver/*/quarantine/*")),
         "page, row occurs more than once",
     ),
     "rows-lost": (lambda lake: drop_rows(first(lake, "silver/**/part*")), "silver_rows is"),
-    "quarantine-gone": (lambda lake: first(lake, "silver/*/quar*").unlink(), "quarantine.parquet"),
-    "quarantine-lost": (lambda lake: drop_rows(first(lake, "silver/*/quar*")), "quarantine_rows"),
+    "quarantine-gone": (
+        lambda lake: first(lake, "silver/*/quarantine/*").unlink(),
+        "quarantine is missing",
+    ),
+    "quarantine-lost": (
+        lambda lake: drop_rows(first(lake, "silver/*/quarantine/*")),
+        "quarantine_rows",
+    ),
     "duplicates-forgotten": (
         lambda lake: set_json(first(lake, "silver/*/counts.json"), duplicate_rows=0),
         "conservation",
