@@ -80,7 +80,9 @@ def test_workflows_pin_actions_and_ask_for_little(workflow: Path) -> None:
     for job in document["jobs"].values():
         assert "timeout-minutes" in job
         commands = [step["run"] for step in job["steps"] if "run" in step]
-        assert all(re.fullmatch(r"python ci/main\.py [^\n|;&]+", run) for run in commands)
+        # Keyless signing needs GitHub's own identity, so that it stands in the wrapper.
+        allowed = r'python ci/main\.py [^\n|;&]+|cosign sign --yes "\$IMAGE"'
+        assert all(re.fullmatch(allowed, run) for run in commands)
 
 
 def test_what_the_dockerfile_copies_is_in_its_allow_list() -> None:
