@@ -4,129 +4,129 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, TypedDict
 
 import pyarrow as pa
 
 from pipeline.errors import LakeError
 from pipeline.lake import Lake, utc_now
-from pipeline.source import MAX_PER_PAGE, Page
+from pipeline.plan import PageRange, Plan, read_fields
+from pipeline.source import Page
 
 __all__ = [
     "Landed",
-    "PageRange",
     "land_page",
-    "page_ranges",
+    "landed_page",
+    "landed_paths",
     "read_manifest",
     "read_page",
     "read_pages",
-    "read_plan",
+    "read_receipt",
+    "read_receipts",
     "read_text",
     "write_manifest",
-    "write_plan",
     "write_receipt",
 ]
 
+MANIFEST = "manifest.json"
+# Of the digest, in the name of a page: enough to tell a page cut short, or two readings of it.
+DIGITS = 16
 _PIECE = 1 << 20
-
-
-class PageRange(TypedDict):
-    """Pages `first` to `last`, both included, counted from 1."""
-
-    first: int
-    last: int
+_PAGE = re.compile(rf"page-([0-9]+)-([0-9a-f]{{{DIGITS}}})\.ndjson\.zst")
 
 
 class Landed(TypedDict):
-    """One page in the lake: `path` from the run's bronze folder, `sha256` of its bytes there."""
+    """One page in the lake: `path` from the run's bronze folder, `sha256` of its bytes there.
+
+    `ascending`: its ids come in the order asked for, what is no id left aside.
+    """
 
     page: int
     path: str
     rows: int
     sha256: str
+    first_id: str | None
+    last_id: str | None
+    ascending: bool
 
 
-def page_ranges(
-    total: int, *, tasks: int, per_page: int = MAX_PER_PAGE
-) -> list[PageRange]:
-    """At most `tasks` ranges of nearly equal length that cover all pages, at least page 1."""
-    pages = max(1, -(-total // per_page))
-    count = min(tasks, pages)
-    bounds = [1 + pages * index // count for index in range(count + 1)]
-    return [
-        PageRange(first=a, last=b - 1) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+def land_page(lake: Lake, plan: Plan, page: Page) -> Landed:
+    """Write one page and say what was written; where it has landed before, nothing is written.
 
-
-def write_plan(
-    lake: Lake, run_id: str, *, source: str, total: int, ranges: list[PageRange]
-) -> None:
-    """Keep what this run set out to fetch: extraction and manifest read it from the lake."""
-    plan = {
-        "run_id": run_id,
-        "source": source,
-        "started_at": utc_now(),
-        "total": total,
-        "per_page": MAX_PER_PAGE,
-        "ranges": ranges,
-    }
-    lake.write_json(_path(lake, run_id, "plan.json"), plan)
-
-
-def read_plan(lake: Lake, run_id: str) -> dict[str, Any]:
-    return lake.read_json(_path(lake, run_id, "plan.json"))
-
-
-def land_page(lake: Lake, run_id: str, page: Page) -> Landed:
-    """Write one page and say what was written."""
+    Its name holds its digest, so that no other content can take its place.
+    """
     data = _compress("".join(f"{line}\n" for line in page.lines).encode())
-    name = f"page-{page.number:06d}.ndjson.zst"
-    lake.write(_path(lake, run_id, name), data)
-    return Landed(
-        page=page.number,
-        path=name,
-        rows=len(page.lines),
-        sha256=hashlib.sha256(data).hexdigest(),
-    )
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = f"{_folder(plan)}/page-{page.number:06d}-{sha256[:DIGITS]}.ndjson.zst"
+    before = landed_page(lake, plan.run_id, path)
+    if before:
+        return before
+    lake.write(_path(lake, plan.run_id, path), data)
+    return _landed(path, sha256, page.lines)
 
 
-def write_receipt(
-    lake: Lake, run_id: str, pages: PageRange, landed: list[Landed]
-) -> None:
+def landed_page(lake: Lake, run_id: str, path: str) -> Landed | None:
+    """The page that landed at that path, if it is whole."""
+    try:
+        data = lake.read(_path(lake, run_id, path))
+    except LakeError:
+        return None
+    sha256 = hashlib.sha256(data).hexdigest()
+    # The name was given by this module: it always matches.
+    if sha256[:DIGITS] != path.rsplit("-", 1)[-1].partition(".")[0]:
+        return None
+    return _landed(path, sha256, _lines(data))
+
+
+def landed_paths(lake: Lake, plan: Plan) -> dict[int, str]:
+    """Where the plan's reading has landed which pages so far, whole or not."""
+    folder = lake.folder("bronze", plan.run_id)
+    paths = [path.removeprefix(f"{folder}/") for path in lake.files(f"{folder}/{_folder(plan)}")]
+    return {int(found[1]): path for path in paths if (found := _PAGE.search(path))}
+
+
+def write_receipt(lake: Lake, plan: Plan, pages: PageRange, landed: list[Landed]) -> None:
     """Keep what one extraction landed, so that orchestrators need not carry it."""
-    lake.write_json(_receipt(lake, run_id, pages), {"pages": landed})
+    lake.write_json(_receipt(lake, plan, pages), {"pages": landed})
 
 
-def write_manifest(lake: Lake, run_id: str) -> dict[str, Any]:
-    """Join the plan and its receipts into the run's manifest."""
-    plan = read_plan(lake, run_id)
-    receipts = [
-        lake.read_json(_receipt(lake, run_id, pages)) for pages in plan["ranges"]
-    ]
-    landed = [page for receipt in receipts for page in receipt["pages"]]
+def read_receipt(lake: Lake, plan: Plan, pages: PageRange) -> list[Landed]:
+    """What one extraction landed; LakeError when it did not end."""
+    landed: list[Landed] = read_fields(lake, _receipt(lake, plan, pages), ["pages"])["pages"]
+    return landed
+
+
+def read_receipts(lake: Lake, plan: Plan) -> list[Landed]:
+    """All that landed by a plan, in the order of pages; LakeError when an extraction is missing."""
+    return [page for pages in plan.ranges for page in read_receipt(lake, plan, pages)]
+
+
+def write_manifest(lake: Lake, plan: Plan) -> dict[str, Any]:
+    """Join a plan and its receipts into the run's manifest, which seals its bronze."""
+    landed = read_receipts(lake, plan)
     manifest = {
-        "run_id": run_id,
-        "source": plan["source"],
-        "started_at": plan["started_at"],
+        "run_id": plan.run_id,
+        "source": plan.source,
+        "started_at": plan.started_at,
         "finished_at": utc_now(),
-        "source_total": plan["total"],
+        "readings": plan.reading,
+        "source_total": plan.total,
         "page_count": len(landed),
         "row_count": sum(page["rows"] for page in landed),
         "pages": landed,
     }
-    lake.write_json(_path(lake, run_id, "manifest.json"), manifest)
+    lake.write_json(_path(lake, plan.run_id, MANIFEST), manifest)
     return manifest
 
 
 def read_manifest(lake: Lake, run_id: str) -> dict[str, Any]:
     """The run's manifest; LakeError when it is missing or lacks what a manifest holds."""
-    path = _path(lake, run_id, "manifest.json")
-    manifest = lake.read_json(path)
-    lacking = {"pages", "page_count", "row_count", "source_total"} - set(manifest)
-    if lacking:
-        raise LakeError(f"{path} lacks {', '.join(sorted(lacking))}")
-    return manifest
+    fields = ("pages", "page_count", "row_count", "source_total")
+    return read_fields(lake, _path(lake, run_id, MANIFEST), fields)
 
 
 def read_text(lake: Lake, run_id: str, landed: Landed) -> bytes:
@@ -153,12 +153,40 @@ def read_pages(lake: Lake, run_id: str) -> Iterator[tuple[int, list[str]]]:
         yield landed["page"], read_page(lake, run_id, landed)
 
 
+def _landed(path: str, sha256: str, lines: Sequence[str]) -> Landed:
+    found = _PAGE.search(path)
+    ids = [_id(line) for line in lines]
+    known = [name for name in ids if name is not None]
+    return Landed(
+        page=int(found[1]) if found else 0,
+        path=path,
+        rows=len(lines),
+        sha256=sha256,
+        first_id=ids[0] if ids else None,
+        last_id=ids[-1] if ids else None,
+        ascending=all(one <= other for one, other in pairwise(known)),
+    )
+
+
+def _id(line: str) -> str | None:
+    # Python refuses to convert integers of more than 4,300 digits; floats of any length will do.
+    record = json.loads(line, parse_int=float)
+    value = record.get("id") if isinstance(record, dict) else None
+    # What is longer, or no text that UTF-8 can hold, is no id and does not go into a receipt.
+    return value if isinstance(value, str) and value.isascii() and len(value) < 200 else None
+
+
 def _path(lake: Lake, run_id: str, name: str) -> str:
     return f"{lake.folder('bronze', run_id)}/{name}"
 
 
-def _receipt(lake: Lake, run_id: str, pages: PageRange) -> str:
-    return _path(lake, run_id, f"receipt-{pages['first']:06d}-{pages['last']:06d}.json")
+def _folder(plan: Plan) -> str:
+    return f"reading-{plan.reading}"
+
+
+def _receipt(lake: Lake, plan: Plan, pages: PageRange) -> str:
+    name = f"receipt-{pages['first']:06d}-{pages['last']:06d}.json"
+    return _path(lake, plan.run_id, f"{_folder(plan)}/{name}")
 
 
 def _compress(data: bytes) -> bytes:
@@ -166,6 +194,10 @@ def _compress(data: bytes) -> bytes:
     with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(data)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _lines(data: bytes) -> list[str]:
+    return _decompress(data).decode().split("\n")[:-1]
 
 
 def _decompress(data: bytes) -> bytes:

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
-import math
+import logging
 import re
 import ssl
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any
+from typing import TypeVar
 
+import anyio
 import httpx
 import tenacity
+from anyio.to_thread import run_sync
 
 from pipeline.errors import UpstreamError, UsageError
+from pipeline.json_array import array_elements
+from pipeline.rate import RateLimit
+from pipeline.retry import DEFAULT_RETRY, Retry, TryAgain, seconds_to_wait
 
-__all__ = ["DEFAULT_RETRY", "MAX_PER_PAGE", "Page", "Retry", "Source", "array_elements"]
+__all__ = ["MAX_PER_PAGE", "Meta", "Page", "Source", "root_url"]
 
 MAX_PER_PAGE = 200
 # The API's default order is not promised to be stable from page to page; ids are unique.
 STABLE_SORT = "id:asc"
 MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_TOTAL = 10**12
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-_SPACE = re.compile(r"[ \t\r\n]*")
+
+Read = TypeVar("Read")
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often and how long to try, in seconds; `per_request` bounds one answer's whole time."""
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What the source counts: all breweries, and a digest of its counts by place and type."""
 
-    attempts: int = 6
-    first_wait: float = 0.5
-    max_wait: float = 60.0
-    per_request: float = 60.0
-
-
-DEFAULT_RETRY = Retry()
+    total: int
+    counts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,57 +53,43 @@ class Page:
     lines: tuple[str, ...]
 
 
-class _TryAgain(Exception):
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
 class Source:
-    """The brewery API at one root URL, with or without its `/v1`; a context manager."""
+    """The brewery API at one root URL, with or without its `/v1`; an async context manager."""
 
-    def __init__(self, url: str, *, retry: Retry | None = None) -> None:
-        self.url = _root(url)
+    def __init__(
+        self, url: str, *, limit: RateLimit | None = None, retry: Retry | None = None
+    ) -> None:
+        self.url = root_url(url)
+        self._limit = limit or RateLimit(0)
         self._retry = retry or DEFAULT_RETRY
-        self._client = httpx.Client(
+        self._client = httpx.AsyncClient(
             timeout=_TIMEOUT,
             follow_redirects=True,
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json", "User-Agent": "brewline"},
             verify=_tls(),
         )
 
-    def __enter__(self) -> Source:
+    async def __aenter__(self) -> Source:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._client.close()
+        await self._client.aclose()
 
-    def total(self) -> int:
+    async def meta(self) -> Meta:
         """How many breweries the source says it holds."""
         url = self._address("/v1/breweries/meta", {})
-        try:
-            meta = json.loads(self._get(url))
-            total = int(meta["total"])
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise UpstreamError(url, "its meta data has no total") from error
-        if total < 0:
-            raise UpstreamError(url, f"its total is {total}")
-        return total
+        return await self._get(url, _read_meta)
 
-    def page(self, number: int, *, per_page: int = MAX_PER_PAGE) -> Page:
+    async def page(self, number: int, *, per_page: int = MAX_PER_PAGE) -> Page:
         """One page, counted from 1, in the stable order."""
         params = {"page": str(number), "per_page": str(per_page), "sort": STABLE_SORT}
         url = self._address("/v1/breweries", params)
-        text = self._get(url, page=number)
-        try:
-            lines = array_elements(text)
-        except ValueError as error:
-            raise UpstreamError(url, f"{error}, it begins {text[:40]!r}", page=number) from error
+        lines = await self._get(url, array_elements, page=number)
         if len(lines) > per_page:
             raise UpstreamError(url, f"{len(lines)} rows where {per_page} were asked", page=number)
         return Page(number, tuple(lines))
@@ -112,95 +99,101 @@ class Source:
         query = "&".join(f"{key}={value}" for key, value in params.items())
         return f"{self.url}{path}" + (f"?{query}" if query else "")
 
-    def _get(self, url: str, *, page: int | None = None) -> str:
-        retrying = tenacity.Retrying(
+    async def _get(self, url: str, read: Callable[[str], Read], *, page: int | None = None) -> Read:
+        retrying = tenacity.AsyncRetrying(
+            sleep=anyio.sleep,
             stop=tenacity.stop_after_attempt(self._retry.attempts),
-            wait=self._wait,
-            retry=tenacity.retry_if_exception_type(_TryAgain),
+            wait=self._retry.wait,
+            retry=tenacity.retry_if_exception_type(TryAgain),
+            before_sleep=functools.partial(self._before_next, url),
             reraise=True,
         )
         try:
-            body = retrying(self._fetch, url, page)
-        except _TryAgain as error:
+            return await retrying(self._attempt, url, read, page)
+        except TryAgain as error:
             reason = f"{error}, after {self._retry.attempts} attempts"
             raise UpstreamError(url, reason, page=page) from error
-        try:
-            return body.decode()
-        except UnicodeDecodeError as error:
-            raise UpstreamError(url, f"the answer is not UTF-8: {error}", page=page) from error
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
+    async def _attempt(self, url: str, read: Callable[[str], Read], page: int | None) -> Read:
+        await self._turn()
+        try:
+            with anyio.fail_after(self._retry.per_request):
+                body = await self._fetch(url, page)
+        except TimeoutError as error:
+            raise TryAgain(f"no whole answer in {self._retry.per_request:g} s") from error
+        # In a thread: a page of long texts would hold up the others, and Ctrl-C.
+        return await run_sync(_decoded, body, read)
+
+    async def _turn(self) -> None:
+        told = False
+        while seconds := self._limit.take():
+            if seconds > 1 and not told:
+                log.info("source: waiting %.0f s until it may be asked again", seconds)
+                told = True
+            await anyio.sleep(seconds)
+
+    def _before_next(self, url: str, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _TryAgain) and error.retry_after is not None:
-            return min(error.retry_after, self._retry.max_wait)
-        backoff = tenacity.wait_exponential_jitter(
-            multiplier=self._retry.first_wait,
-            max=self._retry.max_wait,
-            jitter=self._retry.first_wait,
+        if isinstance(error, TryAgain) and error.retry_after is not None:
+            self._limit.hold(state.upcoming_sleep)
+        log.info(
+            "source: attempt %s of %s at %s: %s; the next in %.1f s",
+            state.attempt_number,
+            self._retry.attempts,
+            url,
+            error,
+            state.upcoming_sleep,
         )
-        return backoff(state)
 
-    def _fetch(self, url: str, page: int | None) -> bytes:
+    async def _fetch(self, url: str, page: int | None) -> bytes:
         try:
-            with self._client.stream("GET", url) as response:
+            async with self._client.stream("GET", url) as response:
                 if response.status_code in _RETRIED_STATUSES:
-                    raise _TryAgain(f"it answered {response.status_code}", _retry_after(response))
+                    raise TryAgain(
+                        f"it answered {response.status_code}",
+                        seconds_to_wait(response.headers.get("Retry-After")),
+                    )
                 if response.status_code != 200:
                     raise UpstreamError(url, f"it answered {response.status_code}", page=page)
-                return self._body(response, url, page)
-        except httpx.TransportError as error:
-            raise _TryAgain(f"{type(error).__name__} ({error})") from error
+                return await _body(response, url, page)
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise TryAgain(f"{type(error).__name__} ({error})") from error
         except httpx.HTTPError as error:
             raise UpstreamError(url, f"{type(error).__name__} ({error})", page=page) from error
 
-    def _body(self, response: httpx.Response, url: str, page: int | None) -> bytes:
-        # A read time-out is per chunk: a source that drips needs a bound on the whole.
-        deadline = time.monotonic() + self._retry.per_request
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise UpstreamError(url, f"more than {MAX_BODY_BYTES} bytes", page=page)
-            if time.monotonic() > deadline:
-                raise _TryAgain(f"no whole answer in {self._retry.per_request:g} s")
-        return bytes(body)
+
+async def _body(response: httpx.Response, url: str, page: int | None) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise UpstreamError(url, f"more than {MAX_BODY_BYTES} bytes", page=page)
+    return bytes(body)
 
 
-def array_elements(text: str) -> list[str]:
-    """The elements of a JSON array, each on one line as written; ValueError for other text."""
-    decoder = json.JSONDecoder()
-    position = _skip(text, 0)
-    if text[position : position + 1] != "[":
-        raise ValueError("the answer is not a JSON array")
-    position = _skip(text, position + 1)
-    elements: list[str] = []
-    if text[position : position + 1] != "]":
-        position = _elements(decoder, text, position, elements)
-    if _skip(text, position + 1) != len(text):
-        raise ValueError("the answer goes on after its JSON array")
-    return elements
+def _decoded(body: bytes, read: Callable[[str], Read]) -> Read:
+    # What is no JSON of the API may be a proxy's page that passes, or an answer cut off.
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise TryAgain(f"the answer is not UTF-8: {error}") from error
+    try:
+        return read(text)
+    except ValueError as error:
+        raise TryAgain(f"{error}, it begins {text[:40]!r}") from error
 
 
-def _elements(decoder: json.JSONDecoder, text: str, position: int, elements: list[str]) -> int:
-    while True:
-        try:
-            end = decoder.raw_decode(text, position)[1]
-        except (ValueError, RecursionError) as error:
-            raise ValueError("the answer is not whole JSON") from error
-        # Strings hold no raw line breaks in JSON, so these are only space between tokens.
-        elements.append(text[position:end].replace("\r", " ").replace("\n", " "))
-        position = _skip(text, end)
-        mark = text[position : position + 1]
-        if mark == "]":
-            return position
-        if mark != ",":
-            raise ValueError("the answer is not whole JSON")
-        position = _skip(text, position + 1)
-
-
-def _skip(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    return found.end() if found else position
+def _read_meta(text: str) -> Meta:
+    try:
+        document = json.loads(text)
+        total = int(document["total"])
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+        raise ValueError("its meta data has no total") from error
+    if not 0 <= total <= MAX_TOTAL:
+        raise ValueError(f"its total is {str(total)[:20]}")
+    counts = {name: value for name, value in document.items() if name.startswith("by_")}
+    canonical = json.dumps(counts, sort_keys=True).encode()
+    return Meta(total, hashlib.sha256(canonical).hexdigest())
 
 
 @functools.cache
@@ -209,7 +202,8 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _root(url: str) -> str:
+def root_url(url: str) -> str:
+    """The API's root without its `/v1`; UsageError for what is no HTTP URL."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError) as error:
@@ -217,25 +211,3 @@ def _root(url: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UsageError(f"The API URL {url!r} must start with http:// or https:// and a host.")
     return re.sub(r"(/v1(/breweries)?)?/*$", "", str(parsed).rstrip("/"))
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the server asks to wait, given as a number or as an HTTP date."""
-    value: Any = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _seconds_until(value)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _seconds_until(date: str) -> float:
-    try:
-        moment = parsedate_to_datetime(date)
-    except ValueError:
-        return math.nan
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return (moment - datetime.now(timezone.utc)).total_seconds()

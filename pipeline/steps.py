@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pipeline import bronze, quality
-from pipeline.bronze import PageRange
+from pipeline import extraction, quality
 from pipeline.claim import Claim
-from pipeline.errors import DataError, UpstreamError
+from pipeline.errors import DataError
 from pipeline.gold import write_gold
 from pipeline.lake import Lake
+from pipeline.plan import PageRange
+from pipeline.rate import DEFAULT_RATE
 from pipeline.silver import (
     Bucket,
     Range,
@@ -22,7 +23,7 @@ from pipeline.silver import (
     write_silver,
 )
 from pipeline.silver import silver_buckets as planned_buckets
-from pipeline.source import Page, Source
+from pipeline.source import root_url
 
 __all__ = [
     "clean",
@@ -41,44 +42,52 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+# Pages fetched at once, by all extractions of a run together.
+DEFAULT_JOBS = 4
 
-def plan(*, api: str, lake: str, run_id: str, tasks: int = 4) -> list[PageRange]:
-    """Ask the source how much there is and divide its pages among at most `tasks` extractions."""
+
+def plan(
+    *,
+    api: str,
+    lake: str,
+    run_id: str,
+    tasks: int = 4,
+    rate: int = DEFAULT_RATE,
+    jobs: int = DEFAULT_JOBS,
+) -> list[PageRange]:
+    """Ask the source how much there is and divide its pages among at most `tasks` extractions.
+
+    They share `rate`, in requests a minute (0: no limit), and `jobs`, the pages fetched at once.
+    A run that was begun before keeps its plan but for these two.
+    """
     if (target := _open(lake, run_id)) is None:
         return []
     target.begin(run_id)
-    with Source(api) as source:
-        total = source.total()
-        ranges = bronze.page_ranges(total, tasks=tasks)
-        bronze.write_plan(target, run_id, source=source.url, total=total, ranges=ranges)
-    log.info(
-        "plan: %s breweries, %s pages at %s", total, ranges[-1]["last"], source.url
-    )
-    return ranges
+    made = extraction.plan(target, run_id, api, tasks=tasks, rate=rate, jobs=jobs)
+    log.info("plan: %s breweries, %s pages at %s", made.total, made.ranges[-1]["last"], made.source)
+    return made.ranges
 
 
 def extract(*, lake: str, run_id: str, first: int, last: int) -> dict[str, int]:
-    """Land pages `first` to `last` of the planned source in bronze."""
+    """Land pages `first` to `last` of the planned source in bronze, but for those that have landed.
+
+    It keeps to its share of the plan's rate, as other ranges may be read at the same time.
+    """
     if (target := _open(lake, run_id)) is None:
         return {}
-    pages = PageRange(first=first, last=last)
-    planned = bronze.read_plan(target, run_id)
-    with Source(planned["source"]) as source:
-        landed = [
-            bronze.land_page(target, run_id, _promised_page(source, number, planned))
-            for number in range(first, last + 1)
-        ]
-    bronze.write_receipt(target, run_id, pages, landed)
-    rows = sum(page["rows"] for page in landed)
+    rows = extraction.extract(target, run_id, PageRange(first=first, last=last))
     log.info("extract: pages %s to %s, %s rows", first, last, rows)
     return {"first": first, "last": last, "rows": rows}
 
 
 def manifest(*, lake: str, run_id: str) -> dict[str, int]:
-    """Seal bronze with its manifest, once every page has landed."""
+    """Seal bronze with its manifest, once all pages have landed and fit together.
+
+    Where they do not, the source changed meanwhile, and all are read again before.
+    """
     if (target := _open(lake, run_id)) is None:
         return {}
-    written = bronze.write_manifest(target, run_id)
+    written = extraction.seal(target, run_id)
     counts = {"pages": written["page_count"], "rows": written["row_count"]}
     log.info("bronze: %s", counts)
     return counts
@@ -150,7 +159,9 @@ def commit(*, lake: str, run_id: str) -> dict[str, Any]:
     return _commit(Lake.at(lake), run_id)
 
 
-def run(*, api: str, lake: str, run_id: str) -> dict[str, Any]:
+def run(
+    *, api: str, lake: str, run_id: str, rate: int = DEFAULT_RATE, jobs: int = DEFAULT_JOBS
+) -> dict[str, Any]:
     """All steps in order, in this process; returns the verdict.
 
     ConflictError when another such run is writing the lake. A run that is committed already is
@@ -158,10 +169,10 @@ def run(*, api: str, lake: str, run_id: str) -> dict[str, Any]:
     """
     target = Lake.at(lake)
     target.folder("bronze", run_id)
-    with Source(api):
-        pass  # what cannot be a source is refused before anything is written
+    root_url(api)  # what cannot be a source is refused before anything is written
     with Claim(target, f"Run {run_id}") as claim:
-        for pages in plan(api=api, lake=lake, run_id=run_id):
+        # One range, as an extraction reads several pages at once by itself.
+        for pages in plan(api=api, lake=lake, run_id=run_id, tasks=1, rate=rate, jobs=jobs):
             claim.require()
             extract(lake=lake, run_id=run_id, **pages)
         for step in (manifest, silver, gold):
@@ -175,7 +186,7 @@ def _commit(
 ) -> dict[str, Any]:
     verdict = quality.verify(target, run_id)
     # A committed run keeps the verdict that it was committed by.
-    if run_id not in target.committed_runs():
+    if not target.is_committed(run_id):
         log.info("verdict: %s", quality.keep(target, verdict))
     for warning in verdict.warnings:
         log.warning("verdict warns: %s", warning)
@@ -184,15 +195,6 @@ def _commit(
     target.commit(run_id, require=require)
     log.info("commit: readers of %s now see run %s", target.root, target.current_run())
     return verdict.summary()
-
-
-def _promised_page(source: Source, number: int, planned: dict[str, Any]) -> Page:
-    page = source.page(number, per_page=planned["per_page"])
-    # Without this, a total that lies by a billion would be asked for page by page.
-    if not page.lines and planned["total"]:
-        reason = f"it is empty, though the source counts {planned['total']} breweries"
-        raise UpstreamError(source.url, reason, page=number)
-    return page
 
 
 def _open(lake: str, run_id: str) -> Lake | None:

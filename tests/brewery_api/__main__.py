@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.brewery_api.breweries import Brewery, generate, read_csv
+from tests.brewery_api.faults import FAULTS, parse
 from tests.brewery_api.server import BreweryServer
 
 
@@ -20,6 +21,8 @@ def main() -> int:
         server = BreweryServer(
             (arguments.host, arguments.port), breweries, too_many_every=arguments.too_many_every
         )
+        server.spoilt = [parse(fault) for fault in arguments.fault]
+        server.total = arguments.total
     except (OSError, ValueError, KeyError) as error:
         print(f"brewery_api: cannot serve: {error!r}", file=sys.stderr)
         return 2
@@ -49,6 +52,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--too-many-every", type=int, default=25, metavar="N", help="429 on every Nth; 0: never"
     )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME@N",
+        help=f"spoil every Nth answer, again and again if given so: {', '.join(FAULTS)}",
+    )
+    parser.add_argument("--total", type=int, help="what the meta data says, be it true or not")
     return parser
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,13 +21,21 @@ DEFAULT_PER_PAGE, MAX_PER_PAGE = 50, 200
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer; `missing` bytes of the promised length are never sent."""
+    """One HTTP answer, `delay` seconds late, its body all at once or `drip` seconds a byte.
+
+    `missing` bytes of the promised length are never sent.
+    """
 
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json; charset=utf-8"
     missing: int = 0
+    delay: float = 0.0
+    drip: float = 0.0
+
+
+Spoil = Callable[["BreweryServer", Answer], Answer]
 
 
 class Refused(Exception):
@@ -53,6 +62,12 @@ class BreweryServer(ThreadingHTTPServer):
         self.retry_after = retry_after
         # Given out first, one for each request, whatever the request is.
         self.faults: deque[Answer] = deque()
+        # Made of the honest answer to every Nth request.
+        self.spoilt: list[tuple[int, Spoil]] = []
+        # What happens just before the Nth request is answered.
+        self.before: dict[int, Callable[[], None]] = {}
+        # What the meta data says, be it true or not.
+        self.total: int | None = None
         self.requests: list[str] = []
         self._lock = threading.Lock()
         self.sorted = lru_cache(maxsize=8)(self._sorted)
@@ -61,6 +76,11 @@ class BreweryServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
+    def change(self, breweries: Sequence[Brewery]) -> None:
+        """Serve these from now on."""
+        self.breweries = list(breweries)
+        self.sorted.cache_clear()
+
     def answer(self, target: str) -> Answer:
         """The answer to a GET of `target`."""
         parts = urlsplit(target)
@@ -68,13 +88,22 @@ class BreweryServer(ThreadingHTTPServer):
             return _json(200, {"status": "ok"})
         with self._lock:
             self.requests.append(target)
+            number = len(self.requests)
             if self.faults:
                 return self.faults.popleft()
-            if self.too_many_every and len(self.requests) % self.too_many_every == 0:
+            if self.too_many_every and number % self.too_many_every == 0:
                 return Answer(429, b'{"message":"Too Many Requests"}', self._later())
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            self.before.get(number, lambda: None)()
+        answer = self._honest(parts.path.rstrip("/"), parts.query)
+        for every, spoil in self.spoilt:
+            if number % every == 0:
+                answer = spoil(self, answer)
+        return answer
+
+    def _honest(self, path: str, query_string: str) -> Answer:
+        query = {name: values[-1] for name, values in parse_qs(query_string).items()}
         try:
-            return self._route(parts.path.rstrip("/"), query)
+            return self._route(path, query)
         except Refused as error:
             return _json(422, {"message": str(error)})
 
@@ -105,7 +134,7 @@ class BreweryServer(ThreadingHTTPServer):
                 ("type", "brewery_type"),
             )
         }
-        total = len(self.breweries)
+        total = len(self.breweries) if self.total is None else self.total
         return _json(200, {"total": total, **counts, "page": page, "per_page": per_page})
 
     def _sorted(self, sort: str) -> list[Brewery]:
@@ -131,13 +160,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answer = self.server.answer(self.path)
+        try:
+            self._send(answer)
+        except ConnectionError:
+            # The client would wait no longer.
+            self.close_connection = True
+
+    def _send(self, answer: Answer) -> None:
+        time.sleep(answer.delay)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body[: len(answer.body) - answer.missing])
+        sent = answer.body[: len(answer.body) - answer.missing]
+        for piece in [bytes([byte]) for byte in sent] if answer.drip else [sent]:
+            self.wfile.write(piece)
+            time.sleep(answer.drip)
         self.close_connection = self.close_connection or bool(answer.missing)
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline import source, steps
 from pipeline.lake import Lake
-from pipeline.source import Retry
+from pipeline.rate import shared_limit
+from pipeline.retry import Retry
 from tests.brewery_api.breweries import Brewery, generate
 from tests.brewery_api.server import BreweryServer, serving
 
@@ -50,6 +51,12 @@ def api(serve: Serve, small_rows: list[Brewery]) -> BreweryServer:
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "DEFAULT_RETRY", QUICK)
+
+
+@pytest.fixture(autouse=True)
+def rate_of_its_own() -> None:
+    # A later test's server may have the port of an earlier one.
+    shared_limit.cache_clear()
 
 
 @pytest.fixture(scope="session")

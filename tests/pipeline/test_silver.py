@@ -9,12 +9,12 @@ import pyarrow.dataset as ds
 import pytest
 
 from pipeline import bronze, parquet, silver
-from pipeline.bronze import PageRange
 from pipeline.cleaning import SCHEMA
 from pipeline.errors import LakeError
 from pipeline.lake import Lake
 from pipeline.source import Page
 from tests.pipeline.cleaned import clean_lines
+from tests.pipeline.landing import land
 
 PLACES: list[tuple[str | None, str | None]] = [
     ("Germany", "Thüringen"),
@@ -35,11 +35,7 @@ def write(lake: Lake, places: list[tuple[str | None, str | None]]) -> None:
         for number, (country, state) in enumerate(places)
         for copy in range(3)
     ]
-    pages = PageRange(first=1, last=1)
-    bronze.write_plan(lake, "r", source="http://x", total=len(rows), ranges=[pages])
-    page = Page(1, tuple(json.dumps(row) for row in rows))
-    bronze.write_receipt(lake, "r", pages, [bronze.land_page(lake, "r", page)])
-    bronze.write_manifest(lake, "r")
+    land(lake, "r", Page(1, tuple(json.dumps(row) for row in rows)))
     silver.write_silver(lake, "r")
 
 
