@@ -29,7 +29,7 @@ from ci.report import Report
 from ci.settings import Settings
 from ci.source import Git, read_git
 from ci.stage import Result
-from ci.tags import moving_tags, repository
+from ci.tags import release_tag, repository
 from ci.versions import read_version
 
 
@@ -43,7 +43,7 @@ async def _run(options: Options, root: Path) -> int:
     publishes = options.command in ("all", "build") and acts(options.publish, os.environ)
     version = read_version(root)
     if publishes:
-        moving_tags(git, version)  # one that is fit for no tag is better known now
+        release_tag(version)  # one that is fit for no tag is better known now
     target = _destination(options, git, publishes)
     planned = plan(git, only=options.only, without=options.skip, publishes=publishes)
     settings = Settings.from_environment(os.environ, destination=target)

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 USER = "alice"
 PASSWORD = "w0nderland"
+# What bcrypt makes of it.
+HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuulNkXT5.5.iXH4MBrjZ6oXLeOPqpdoPy\n"
 COMMIT = "abcdef0123456789abcdef0123456789abcdef01"
 OURS = "https://github.com/our/product"
 

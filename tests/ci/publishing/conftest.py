@@ -13,12 +13,9 @@ from ci import registry
 from ci.errors import InfrastructureError
 from ci.publishing.destination import Destination
 from ci.publishing.images import Published
-from tests.ci.publishing import PASSWORD, USER, image, within
+from tests.ci.publishing import HTPASSWD, PASSWORD, USER, image, within
 from tests.ci.publishing.proxy import Proxy
 from tests.ci.publishing.proxy import running as proxy
-
-# What bcrypt makes of it.
-HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuulNkXT5.5.iXH4MBrjZ6oXLeOPqpdoPy\n"
 
 
 @pytest.fixture(scope="session")
