@@ -30,14 +30,21 @@ class Check:
 
     @classmethod
     def of(
-        cls, layer: str, promise: str, problems: Iterable[str], *, good: str, cure: str
+        cls,
+        layer: str,
+        promise: str,
+        problems: Iterable[str],
+        *,
+        good: str,
+        cure: str,
+        otherwise: Status = Status.FAIL,
     ) -> Check:
         """A check that passes when there are no problems; the first few are told."""
         told = list(problems)
         if not told:
             return cls(layer, promise, Status.PASS, good)
         more = f" ({len(told) - 3} more)" if len(told) > 3 else ""
-        return cls(layer, promise, Status.FAIL, "; ".join(told[:3]) + more, cure)
+        return cls(layer, promise, otherwise, "; ".join(told[:3]) + more, cure)
 
     @property
     def sentence(self) -> str:

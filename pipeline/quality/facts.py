@@ -14,7 +14,7 @@ from pipeline.errors import LakeError
 from pipeline.quality.check import Check
 from pipeline.quality.contracts import Column, Contract
 
-__all__ = ["ColumnFacts", "Facts", "contract_checks", "measure"]
+__all__ = ["ColumnFacts", "Facts", "contract_checks", "measure", "unique_check"]
 
 ABSENT = "absent"
 
@@ -116,6 +116,13 @@ def contract_checks(layer: str, contract: Contract, facts: Facts, cure: str) -> 
         ),
         Check.of(layer, "numbers are in their ranges", ranges, good=", ".join(bounded), cure=cure),
     ]
+
+
+def unique_check(layer: str, contract: Contract, repeated: list[str], cure: str) -> Check:
+    """Whether no key of the table was found more than once."""
+    key = ", ".join(contract.unique)
+    problems = [f"{key} occurs more than once: {value:.80}" for value in repeated]
+    return Check.of(layer, f"{key} is unique", problems, good="no duplicates", cure=cure)
 
 
 def _nulls(file: Any) -> dict[str, int]:

@@ -12,6 +12,7 @@ from pipeline.lake import Lake
 from pipeline.quality import layers
 from pipeline.quality.check import Check, Status
 from pipeline.quality.drift import compare, drift_checks
+from pipeline.quality.gold import check_gold
 from pipeline.quality.limits import Limits, read_limits
 from pipeline.quality.page import render
 from pipeline.quality.profile import Profile
@@ -26,7 +27,7 @@ _LAYERS = {
     "bronze": layers.check_bronze,
     "silver": layers.check_silver,
     "quarantine": layers.check_quarantine,
-    "gold": layers.check_gold,
+    "gold": check_gold,
 }
 _DRIFT = "like the last good run"
 
