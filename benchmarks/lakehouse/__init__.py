@@ -1,0 +1,1 @@
+"""The transform beside DuckDB and Polars doing the same work on the same pages."""
