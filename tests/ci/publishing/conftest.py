@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,40 +44,42 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def settings(tls: Path, tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def settings(tls: Path) -> dict[str, str]:
     """Of a registry that speaks TLS on an address that is not taken for this machine's own."""
-    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    (tls / "htpasswd").write_text(HTPASSWD)
     return {
         "REGISTRY_HTTP_ADDR": "127.0.0.2:0",
         "REGISTRY_HTTP_TLS_CERTIFICATE": str(tls / "server.crt"),
         "REGISTRY_HTTP_TLS_KEY": str(tls / "server.key"),
         "REGISTRY_AUTH": "htpasswd",
         "REGISTRY_AUTH_HTPASSWD_REALM": "here",
-        "REGISTRY_AUTH_HTPASSWD_PATH": str(tmp_path / "htpasswd"),
-        "REGISTRY_LOG_ACCESSLOG_DISABLED": "false",
+        "REGISTRY_AUTH_HTPASSWD_PATH": str(tls / "htpasswd"),
     }
 
 
-@pytest.fixture
-def address(
-    registry_program: Path,
-    settings: dict[str, str],
-    tls: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture(scope="session")
+def secure(
+    registry_program: Path, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """`host:port` of such a registry, whose authority this machine trusts."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(tls / "ca.crt"))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    with registry.running(registry_program, tmp_path, settings) as found:
+    """`host:port` of such a registry."""
+    with registry.running(registry_program, tmp_path_factory.mktemp("registry"), settings) as found:
         yield found
 
 
 @pytest.fixture
+def address(secure: str, tls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The registry's address, on a machine that trusts its authority and knows no login."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls / "ca.crt"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    return secure
+
+
+@pytest.fixture
 def where(address: str) -> Destination:
-    """A repository there, and as whom it is used."""
-    return Destination(repository=f"{address}/our/product", user=USER, password=PASSWORD)
+    """A repository there that no other test uses, and as whom it is used."""
+    name = uuid.uuid4().hex
+    return Destination(repository=f"{address}/our/{name}", user=USER, password=PASSWORD)
 
 
 @pytest.fixture
