@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from pipeline.errors import UsageError
 
-__all__ = ["DEFAULT_RATE", "RateLimit", "shared_limit"]
+__all__ = ["DEFAULT_JOBS", "DEFAULT_RATE", "RateLimit", "shared_limit"]
 
-# What the public API grants.
+# Requests a minute that the public API grants, and pages that are fetched at once.
 DEFAULT_RATE = 120
+DEFAULT_JOBS = 4
 MINUTE = 60.0
 
 

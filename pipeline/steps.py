@@ -12,7 +12,7 @@ from pipeline.errors import DataError
 from pipeline.gold import write_gold
 from pipeline.lake import Lake
 from pipeline.plan import PageRange
-from pipeline.rate import DEFAULT_RATE
+from pipeline.rate import DEFAULT_JOBS, DEFAULT_RATE
 from pipeline.silver import (
     Bucket,
     Range,
@@ -41,9 +41,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-# Pages fetched at once, by all extractions of a run together.
-DEFAULT_JOBS = 4
 
 
 def plan(

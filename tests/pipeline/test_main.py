@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from tests.brewery_api.breweries import Brewery
 from tests.brewery_api.server import Answer, BreweryServer
 from tests.pipeline.conftest import QUICK, SMALL, Serve
 
+ROOT = Path(__file__).parents[2]
 FIELDS = [
     "run_id",
     "status",
@@ -147,11 +151,76 @@ def test_missing_arguments_exit_2() -> None:
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize(
+    "argv, says",
+    [
+        (("--rate", "-1"), "'-1' is not a whole number, 0 or more"),
+        (("--jobs", "0"), "'0' is not a whole number, 1 or more"),
+        (("--rate", "fast"), "'fast' is not a whole number"),
+    ],
+)
+def test_senseless_numbers_exit_2(
+    argv: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "--lake", "L", *argv])
+    assert caught.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_source_and_lake_come_from_the_environment_too(
+    api: BreweryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BREWERY_API", api.url)
+    monkeypatch.setenv("BREWERY_LAKE", str(tmp_path))
+    assert main(["run", "--rate", "0", "--jobs", "2"]) == 0
+    assert main(["verify"]) == 0
+
+
+def test_help_needs_none_of_the_heavy_libraries() -> None:
+    heavy = "{'duckdb', 'httpx', 'pandas', 'pyarrow'}"
+    code = f"import sys, pipeline.__main__; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_a_source_that_fails_half_way_tells_how_to_go_on(
+    api: BreweryServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("run", "--api", api.url, "--lake", str(tmp_path), "--jobs", "1")
+    api.before[4] = lambda: api.spoilt.append((1, lambda *_: Answer(500, b"")))
+    code, says = fail(capsys, *argv)
+    assert code == 5
+    go_on = says.split("`")[1].split()
+    api.spoilt.clear()
+    before = len(api.requests)
+    assert main([*argv, *go_on]) == 0
+    assert "page=1&" not in str(api.requests[before:]) and "page=3&" in api.requests[before]
+
+
 def wait_for(folder: Path, name: str) -> None:
     deadline = time.monotonic() + 30
     while not any(folder.rglob(name)):
         assert time.monotonic() < deadline, f"{name} did not appear"
         time.sleep(0.02)
+
+
+@contextmanager
+def running(server: BreweryServer, lake: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run named `killed` in a process of its own, which ends with the block."""
+    command = [sys.executable, "-m", "pipeline", "run", "--run-id", "killed"]
+    process = subprocess.Popen(
+        [*command, "--api", server.url, "--lake", str(lake)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=lambda blow: blow.name)
@@ -161,21 +230,32 @@ def test_a_run_killed_half_way_leaves_the_last_good_lake(
     server = serve(small_rows)
     # The first page lands, then the source asks for a long wait.
     server.too_many_every, server.retry_after = 3, "50"
-    command = [sys.executable, "-m", "pipeline", "run", "--run-id", "killed"]
-    process = subprocess.Popen(
-        [*command, "--api", server.url, "--lake", str(lake)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    try:
+    with running(server, lake) as process:
         wait_for(lake / "bronze/run=killed", "page-*")
         process.send_signal(blow)
         errors = process.communicate(timeout=60)[1].decode()
-    finally:
-        process.kill()
-        process.communicate()
     assert process.returncode == (-signal.SIGKILL if blow is signal.SIGKILL else 130)
     assert "Traceback" not in errors
     verdict = verify(Lake.at(str(lake)))
     assert (verdict.run_id, verdict.problems) == ("good", [])
+
+
+def test_a_killed_run_goes_on_with_the_page_that_it_was_killed_at(
+    serve: Serve, lake: Path, small_rows: list[Brewery]
+) -> None:
+    server = serve([row | {"id": f"{n:04d}"} for n, row in enumerate(small_rows * 4)][1:])
+    # Its meta data and pages 1 to 5 come, then the source asks for a long wait.
+    later = Answer(429, b"", {"Retry-After": "50"})
+    server.before[7] = lambda: server.spoilt.append((1, lambda *_: later))
+    with running(server, lake) as process:
+        wait_for(lake / "bronze/run=killed", "page-000005-*")
+        process.kill()
+        process.wait()
+    server.spoilt.clear()
+    landed = {int(path.name.split("-")[1]) for path in lake.rglob("run=killed/**/page-*")}
+    before = len(server.requests)
+    argv = ["run", "--api", server.url, "--lake", str(lake), "--run-id", "killed"]
+    assert main(argv) == 0
+    asked = {int(found) for found in re.findall(r"\?page=(\d+)", str(server.requests[before:]))}
+    assert (landed | asked, landed & asked) == (set(range(1, 10)), set())
+    assert Lake.at(str(lake)).current_run() == "killed"
