@@ -21,7 +21,7 @@ from engine.settings import Settings
 from engine.start import RUN_FOLDER
 from engine.store import Store
 from engine.terminal import ClientTerminal
-from engine.tidying import tidied
+from engine.tidying import tidied, tidied_at_last
 
 if TYPE_CHECKING:
     from engine.session import Session
@@ -70,6 +70,7 @@ async def _serve(settings: Settings, store: Store, listener: socket.socket, toke
         await ended(tidying)
         for session in sessions:
             await session.close()
+        await tidied_at_last(settings)
         store.close()
 
 

@@ -17,6 +17,7 @@ _SHARE_OF_DISK = 0.2
 _LITTLE, _LITTLE_SHARE = 500 * 10**6, 0.05
 _NOTHING, _NOTHING_SHARE = 16 * 10**6, 0.01
 _SAVED_EVERY = 1.0
+_ESTIMATE = "usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,23 @@ def measured(store: Path, *, anew: bool = False) -> Usage:
         volumes[name] = sizes.of(path, f"{path} {used}") if final else size(store / path)
     blobs = {name: size(store / "blobs" / name) for name in _names(store / "blobs")}
     sizes.keep(whole=True)
-    return Usage(layers, blobs, volumes, size(store / "memo"))
+    found = Usage(layers, blobs, volumes, size(store / "memo"))
+    with suppress(OSError):  # read-only, or no room
+        (store / _ESTIMATE).write_text(f"{found.total} {Disk.of(store).free}")
+    return found
+
+
+def outgrown(settings: Settings) -> bool:
+    """Whether the store may take more than its cap, by a look at the disk alone.
+
+    It took so much when it was measured last, and what is gone of the disk since then at most.
+    """
+    disk = Disk.of(settings.store)
+    try:
+        total, free = map(int, (settings.store / _ESTIMATE).read_text().split())
+    except (OSError, ValueError):
+        total, free = 0, disk.size  # never measured: all of the disk may be the store's
+    return total + max(0, free - disk.free) > cap(settings)
 
 
 class _Sizes:

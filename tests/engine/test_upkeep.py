@@ -66,7 +66,7 @@ def test_info_tells_the_parts_and_what_made_the_biggest(path: Path) -> None:
     text = said(path, "info", BREWLINE_STORE_SIZE="1GB")
     assert text.startswith(f"{path}: 6 MB of at most 1.0 GB\n")
     assert "3 MB        just now  command 0\n" in text
-    assert [p for p in sorted(path.rglob("*")) if p.name != "usage.json"] == before
+    assert [p for p in sorted(path.rglob("*")) if p.stem != "usage"] == before
 
 
 def test_info_of_a_store_that_is_not_there_makes_none(path: Path) -> None:
@@ -161,3 +161,17 @@ def test_engine_at_work_keeps_the_store_below_its_cap(
     with program.started(body, engine_bin, env) as running:
         out, err = running.communicate("\n", timeout=30)
         assert (out, program.complaints(err)) == (first, "")
+
+
+@pytest.mark.engine
+def test_programs_that_end_at_once_keep_the_store_below_its_cap(
+    engine_bin: Path, tiny_root: Path, path: Path
+) -> None:
+    body = 'await sh(fresh(tiny()), "head -c 3000000 /dev/urandom > /t").sync()'
+    env = {"TINY_ROOT": str(tiny_root), "BREWLINE_STORE": str(path), "BREWLINE_STORE_SIZE": "10MB"}
+    totals = []
+    for _ in range(5):
+        program.run(body, engine_bin, env)
+        totals.append(facts(path)["total"])
+    # What the last program made is not taken from it.
+    assert 3 * MB < max(totals) < 10 * MB + 4 * MB
