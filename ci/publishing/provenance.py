@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BUILD_TYPE = "blob/{revision}/docs/publishing.md#build-type"
+# Where the parameters are explained; it names a kind of build, and so no commit.
+BUILD_TYPE = "blob/main/docs/publishing.md#build-type"
 
 _FROM = re.compile(
     r"^FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?\s*$",
@@ -42,7 +43,7 @@ def predicate(built: Built) -> dict[str, Any]:
     """The predicate of the provenance statement."""
     return {
         "buildDefinition": {
-            "buildType": f"{built.source}/{BUILD_TYPE.format(revision=built.commit)}",
+            "buildType": f"{built.source}/{BUILD_TYPE}",
             "externalParameters": {
                 "source": built.source,
                 "ref": f"refs/heads/{built.branch}" if built.branch else None,
