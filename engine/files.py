@@ -25,13 +25,19 @@ Owner = tuple[int, int]
 
 
 def changed(
-    snapshots: Snapshots, below: Lazy[Snapshot], key: str, make: Callable[[Root], None], what: str
+    snapshots: Snapshots,
+    below: Lazy[Snapshot],
+    key: str,
+    make: Callable[[Root], None],
+    what: str,
+    *,
+    recent: bool = False,
 ) -> Lazy[Snapshot]:
     """The snapshot after `make` changed its files; equal keys stand for equal changes."""
 
     async def compute() -> Snapshot:
         base = await below.get()
-        return await asyncio.to_thread(snapshots.change, base, key, make, what=what)
+        return await asyncio.to_thread(snapshots.change, base, key, make, what=what, recent=recent)
 
     return Lazy(compute)
 
@@ -52,7 +58,7 @@ def with_new_file(
         root.write(path, data, mode=how[0], owner=how[1])
 
     key = digest("new file", path, contents, mode)
-    return changed(snapshots, below, key, make, f"the new file {path}")
+    return changed(snapshots, below, key, make, f"the new file {path}", recent=True)
 
 
 def with_placed_file(
@@ -80,7 +86,7 @@ def with_placed_file(
         root.write(where, data, mode=mode, owner=owner)
 
     key = digest("placed file", path, contents, mode, owner)
-    return changed(snapshots, below, key, make, f"the new file {path}")
+    return changed(snapshots, below, key, make, f"the new file {path}", recent=True)
 
 
 def with_new_directory(

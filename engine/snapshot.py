@@ -22,6 +22,7 @@ from engine.store import Store, digest
 # before a mount's page of options is full.
 _MOST_LAYERS = 64
 _MERGED_AT_ONCE = 32
+_RECENT_SECONDS = 1800
 _BUSY_TRIES = 200
 _BUSY_SECONDS = 0.005
 
@@ -133,13 +134,18 @@ class Snapshots:
         *,
         plain: bool = True,
         what: str = "files changed",
+        recent: bool = False,
     ) -> Snapshot:
-        """The snapshot that `make` leaves when it may change the files; `key` stands for `make`."""
+        """The snapshot that `make` leaves when it may change the files; `key` stands for `make`.
+
+        With `recent` it is made again under the same key when it was made long ago: programs that
+        compare the times of files take a new one for new.
+        """
         step, key = key, digest("change", snapshot.key, key)
         self.lineage.note(key, what, step, snapshot.key)
         plain = plain and snapshot.plain
         known = self.recall(key)
-        if known is not None:
+        if known is not None and not (recent and self._aged(known)):
             return known
         folder = self.store.folder("upper")
         kept = folder / "kept"
@@ -154,6 +160,11 @@ class Snapshots:
             shutil.rmtree(folder, ignore_errors=True)
         self.remember(made)
         return made
+
+    def _aged(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot's topmost layer came into place long ago."""
+        made = os.stat(f"{self.store.layers}/{snapshot.layers[-1]}").st_ctime
+        return time.time() > made + _RECENT_SECONDS
 
     def recall(self, key: str) -> Snapshot | None:
         """The snapshot remembered under `key`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import linux
+from engine import linux, snapshot
 from engine.root import Root
 from engine.snapshot import EMPTY, Snapshot, Snapshots, is_whiteout, merge
 from engine.store import Store
@@ -136,17 +136,17 @@ def _random_chain(folder: Path) -> None:
     snapshots = _snapshots(folder)
     plain = folder / "plain"
     plain.mkdir()
-    snapshot = EMPTY
+    held = EMPTY
     chance = random.Random(7)
     for number in range(150):
         change = _change(chance, number)
         with Root(str(plain)) as root:
             change(root)
-        snapshot = snapshots.change(snapshot, f"change {number}", change)
+        held = snapshots.change(held, f"change {number}", change)
         if number % 10 == 9:
-            with snapshots.view(snapshot) as root:
+            with snapshots.view(held) as root:
                 assert tree(Path(root.path)) == tree(plain), number
-    assert len(snapshot.layers) < 64
+    assert len(held.layers) < 64
 
 
 def _change(chance: random.Random, number: int) -> Callable[[Root], None]:
@@ -187,6 +187,22 @@ def _recall(folder: Path) -> None:
     assert len(snapshots.change(first, "nothing", lambda _: None).layers) == 1
 
 
+def _recent(folder: Path) -> None:
+    snapshots = _snapshots(folder)
+
+    def make(root: Root) -> None:
+        root.write("/file", b"text")
+
+    first = snapshots.change(EMPTY, "key", make, recent=True)
+    assert snapshots.change(EMPTY, "key", make, recent=True) == first
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(snapshot, "_RECENT_SECONDS", -1)
+    assert snapshots.change(EMPTY, "key", make) == first
+    again = snapshots.change(EMPTY, "key", make, recent=True)
+    assert (again.key == first.key) and again.layers != first.layers
+    assert snapshots.change(EMPTY, "key", make) == again
+
+
 def _failed(folder: Path) -> None:
     snapshots = _snapshots(folder)
 
@@ -214,7 +230,7 @@ def _device(folder: Path) -> None:
         root.read("/zero")
 
 
-CASES = {case.__name__: case for case in (_random_chain, _recall, _failed, _device)}
+CASES = {case.__name__: case for case in (_random_chain, _recall, _recent, _failed, _device)}
 
 
 @pytest.mark.parametrize("name", CASES)
