@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 # killed asks no policy: it is tried again too.
 _OUTSIDE: list[type[BaseException] | str] = [
     "pipeline.errors.UpstreamError",
+    "pipeline.errors.StorageError",
+    "pipeline.errors.ConflictError",
     "builtins.OSError",
     "airflow.sdk.exceptions.AirflowRuntimeError",
 ]

@@ -91,7 +91,7 @@ def run(environment: dict[str, str], api: BreweryServer, tmp_path: Path) -> Run:
 def test_a_run_tries_the_source_again_is_committed_under_its_date_and_changes_the_assets(
     run: Run, api: BreweryServer, tmp_path: Path
 ) -> None:
-    api.faults.append(Answer(200, b"<html>sorry</html>", content_type="text/html"))
+    api.faults.append(Answer(403, b"{}"))
     ran = run("2024-05-05T00:00:00+00:00")
     assert ran.state == "success", ran
     assert {state for state, _ in ran.tasks.values()} == {"success"}
@@ -100,6 +100,13 @@ def test_a_run_tries_the_source_again_is_committed_under_its_date_and_changes_th
     assert set(ran.assets) == {"brewery_bronze", "brewery_silver", "brewery_gold"}
     assert ran.assets["brewery_bronze"] == {"run_id": "2024-05-05", "rows": ROWS}
     assert ran.messages == []
+
+    # The day is there: nothing is asked of the source, nothing changes.
+    api.requests.clear()
+    again = run("2030-01-01T00:00:00+00:00", date="2024-05-05")
+    assert again.state == "success", again
+    assert again.tasks["commit"] == ("skipped", 0)
+    assert (again.assets, api.requests) == ({}, [])
 
 
 def test_bad_data_fails_at_once_changes_no_asset_and_is_mailed(
