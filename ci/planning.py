@@ -8,25 +8,33 @@ from pathlib import Path
 
 from ci.command_line import Options
 from ci.graph import Planned, plan
-from ci.publishing.destination import acts
+from ci.publishing.destination import acts, require_publishable
 from ci.source import Git, read_git
+from ci.tags import commit_tag, repository
 
 
 def main(options: Options, root: Path) -> int:
-    """Print the plan, as lines or as JSON."""
+    """Print the plan, as lines or as JSON; raises what would keep the run from publishing."""
     git = read_git(root, os.environ)
-    publishes = acts(options.publish, os.environ)
-    planned = plan(git, only=options.only, without=options.skip, publishes=publishes)
-    print(json.dumps(as_dict(git, planned), indent=2) if options.json else as_text(git, planned))
+    target = ""
+    if acts(options.publish, os.environ):
+        require_publishable(git, os.environ)
+        target = f"{repository(options.repository, os.environ)}:{commit_tag(git)}"
+    planned = plan(git, only=options.only, without=options.skip, publishes=bool(target))
+    if options.json:
+        print(json.dumps(as_dict(git, target, planned), indent=2))
+    else:
+        print(as_text(git, target, planned))
     return 0
 
 
-def as_dict(git: Git, planned: tuple[Planned, ...]) -> dict[str, object]:
-    """The plan for a program."""
+def as_dict(git: Git, target: str, planned: tuple[Planned, ...]) -> dict[str, object]:
+    """The plan for a program; `target` is what is pushed, or ""."""
     return {
         "commit": git.commit,
         "branch": git.branch,
         "dirty": git.dirty,
+        "publishes": target or None,
         "stages": [
             {
                 "name": item.stage.name,
@@ -40,11 +48,12 @@ def as_dict(git: Git, planned: tuple[Planned, ...]) -> dict[str, object]:
     }
 
 
-def as_text(git: Git, planned: tuple[Planned, ...]) -> str:
-    """The plan for a person."""
+def as_text(git: Git, target: str, planned: tuple[Planned, ...]) -> str:
+    """The plan for a person; `target` is what is pushed, or ""."""
     commit = git.commit[:7] if git.commit else "no commit"
     where = git.branch or "no branch"
     lines = [f"{commit} on {where}{', with changes not committed' if git.dirty else ''}"]
+    lines.append(f"publishes {target}" if target else "publishes nothing: only `--publish` acts")
     for item in planned:
         verb = "skip" if item.skip else "run "
         lines.append(f"  {verb}  {item.stage.name:<18} {item.skip or why(item)}")

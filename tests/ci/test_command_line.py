@@ -126,6 +126,10 @@ def test_plan_works_from_any_folder(tmp_path: Path) -> None:
     assert "lint" in call("plan", cwd=tmp_path).stdout
 
 
+def test_plan_says_that_nothing_is_published_unless_asked() -> None:
+    assert call("plan").stdout.splitlines()[1] == "publishes nothing: only `--publish` acts"
+
+
 def test_plan_says_what_is_left_out() -> None:
     lines = call("plan", "--skip", "security").stdout.splitlines()
     assert any(line.split() == "skip security left out by --skip".split() for line in lines)

@@ -6,8 +6,10 @@ import gzip
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import anyio
@@ -40,6 +42,22 @@ def within(
         return await ask(where, work, push=True, limits=limits)
 
     return anyio.run(run)
+
+
+def committed(tree: Path, files: Mapping[str, str]) -> Path:
+    """A tree on main whose files are committed."""
+    for name, content in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(content)
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "All"]):
+        git(tree, *words)
+    return tree
+
+
+def git(tree: Path, *words: str) -> str:
+    """What a git command in a tree says."""
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tree), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def image(

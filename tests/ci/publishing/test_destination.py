@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from ci import planning
+from ci.command_line import parse
 from ci.errors import InfrastructureError, Refused, UsageError
 from ci.publishing.access import denied, require_login
 from ci.publishing.destination import Destination, acts, destination, login, require_publishable
-from ci.source import Git
+from ci.source import Git, read_git
+from tests.ci.publishing import committed
 
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "bob", "GITHUB_TOKEN": "t0ken"}
 
@@ -114,3 +117,24 @@ def test_a_key_must_be_a_file(tmp_path: Path) -> None:
     other.touch()
     environ = {"BREWLINE_SIGNING_KEY": str(key), "BREWLINE_VERIFY_KEY": str(other)}
     assert destination("ghcr.io/o/r", environ).trusted_key == other
+
+
+def test_a_plan_says_what_would_be_pushed_or_why_it_would_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("GITHUB_ACTIONS", "GITHUB_REF", "GITHUB_EVENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    tree = committed(tmp_path / "tree", {"pyproject.toml": '[project]\nversion = "1"\n'})
+    commit = read_git(tree, {}).commit or ""
+
+    def lines(*words: str) -> list[str]:
+        planning.main(parse(["plan", *words], tree), tree)
+        return capsys.readouterr().out.splitlines()
+
+    asked = ("--publish", "--registry", "localhost:5000/Our/Product")
+    assert lines(*asked)[1] == f"publishes localhost:5000/our/product:sha-{commit[:7]}"
+    assert any(line.split()[:2] == ["run", "promote"] for line in lines(*asked))
+    assert lines()[1] == "publishes nothing: only `--publish` acts"
+    (tree / "new").touch()
+    with pytest.raises(Refused, match="changes that no commit holds"):
+        lines(*asked)

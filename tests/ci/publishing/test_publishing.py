@@ -21,7 +21,7 @@ from ci.publishing.destination import Destination
 from ci.publishing.images import REVISION, read
 from ci.publishing.promotion import digest_of
 from tests.ci import ROOT
-from tests.ci.publishing import PASSWORD, USER, image, within
+from tests.ci.publishing import PASSWORD, USER, committed, git, image, within
 from tests.ci.publishing.proxy import Proxy, dies_before
 
 pytestmark = [
@@ -43,11 +43,6 @@ LABEL org.opencontainers.image.revision="${REVISION}" org.opencontainers.image.s
 """
 
 
-def git(tree: Path, *words: str) -> str:
-    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tree), *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the run that tests us decides anything here."""
@@ -62,17 +57,13 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A committed tree, on main, whose image takes no time."""
-    root = tmp_path / "tree"
-    for folder in ("pipeline", "dags", "requirements"):
-        (root / folder).mkdir(parents=True)
-    (root / "requirements" / "airflow.txt").touch()
-    (root / "pyproject.toml").write_text('[project]\nname = "tiny"\nversion = "1.2.3"\n')
-    (root / "Dockerfile").write_text(DOCKERFILE)
-    (root / "dags" / "tiny.py").write_text(f'"""A DAG of {tmp_path}."""\n')
-    git(root.parent, "init", "-q", "-b", "main", str(root))
-    git(root, "add", ".")
-    git(root, "commit", "-qm", "All")
-    return root
+    files = {
+        "pyproject.toml": '[project]\nname = "tiny"\nversion = "1.2.3"\n',
+        "requirements/airflow.txt": "",
+        "Dockerfile": DOCKERFILE,
+        "dags/tiny.py": f'"""A DAG of {tmp_path}."""\n',
+    }
+    return committed(tmp_path / "tree", files)
 
 
 @pytest.fixture
