@@ -16,6 +16,7 @@ import pytest
 
 import tests.brewery_api
 from tests.brewery_api.breweries import Brewery, Dirt, generate, read_csv
+from tests.brewery_api.faults import parse
 from tests.brewery_api.server import BreweryServer
 from tests.pipeline.conftest import SMALL, Serve
 
@@ -142,6 +143,28 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
                 ours = name.startswith("tests.brewery_api")
                 assert ours or name.split(".")[0] in sys.stdlib_module_names, f"{path}: {name}"
     assert (ROOT / "tests/__init__.py").read_text() == ""
+
+
+def test_a_fault_spoils_every_nth_answer(serve: Serve, small_rows: list[Brewery]) -> None:
+    server = serve(small_rows)
+    server.spoilt = [parse("html@2"), parse("500@3")]
+    answers = [get(server, "/v1/breweries?per_page=1") for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200, 200, 500, 200, 200, 500]
+    assert [answer.text[0] for answer in answers] == ["[", "<", "I", "<", "[", "I"]
+
+
+def test_a_shift_adds_a_brewery_before_all_others(serve: Serve, small_rows: list[Brewery]) -> None:
+    server = serve(small_rows)
+    server.spoilt = [parse("shift@1")]
+    first, second = (get(server, "/v1/breweries?sort=id&per_page=1").json()[0] for _ in range(2))
+    assert second["id"] < first["id"]
+    assert len(server.breweries) == SMALL + 2
+
+
+@pytest.mark.parametrize("text", ["html", "html@", "html@0", "nonsense@3", "html@-1", "@2"])
+def test_a_fault_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not NAME@N"):
+        parse(text)
 
 
 @pytest.mark.parametrize("csv", ["nowhere.csv", "pyproject.toml"])
