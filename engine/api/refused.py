@@ -18,7 +18,7 @@ _GPU = "graphics processors are not passed on to containers"
 _NESTING = "a container gets no session of its own"
 _NO_RUNTIME = "there is no container runtime here whose image store it could be"
 _VOLUME = "volumes of other machines are not mounted"
-_FROM_SERVICE = "servers are reached from the machine, not from services"
+_FROM_SERVICE = "registries are reached from the machine, not from services"
 _LLM = "language models are not called"
 _CLOUD = "it sends nothing to Dagger Cloud"
 
