@@ -82,6 +82,8 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
         require_known(name, [stage.name for stage in STAGES])
     if given.command in _STAGE_COMMANDS:
         only = (given.command, *only)
+    elif given.command == "nightly":
+        only = ("nightly", "notify", *only)
     elif given.command == "deploy":
         require_known(given.action, ENVIRONMENTS, what="environment")
         only = (f"deploy-{given.action}", *only)

@@ -117,6 +117,8 @@ def ended(stage: str, result: Result) -> str:
         parts.append(f"in {result.seconds:.1f} s")
     if result.cached:
         parts.append("(cached)")
+    if result.retried:
+        parts.append(f"at the second try (first: {result.retried})")
     text = " ".join(parts)
     return f"{text}: {result.reason}" if result.reason else text
 

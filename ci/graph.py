@@ -22,13 +22,18 @@ def _everywhere(git: Git, publishes: bool) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A stage as declared; `skip` gives the reason for which it does not apply, or None."""
+    """A stage as declared; `skip` gives the reason for which it does not apply, or None.
+
+    One that is `repeatable` changes nothing outside that a second try would change again, so that
+    what the machine spoilt is tried once more.
+    """
 
     name: str
     summary: str
     needs: tuple[str, ...] = ()
     uses_engine: bool = True
     always: bool = False
+    repeatable: bool = False
     skip: Rule = _everywhere
     entry: str = ""
 
@@ -72,20 +77,35 @@ def _released(git: Git, publishes: bool) -> str | None:
     return "would release after the deployment to production: only `release` acts"
 
 
+def _scheduled(git: Git, publishes: bool) -> str | None:
+    return "it has a schedule of its own: only `nightly` runs it"
+
+
 def _branch(git: Git) -> str:
     return f"branch {git.branch}" if git.branch else "a tree on no branch"
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage(name="lint", summary="Black, Flake8 and MyPy over every folder"),
-    Stage(name="test", summary="unit tests with coverage, DAG import test"),
-    Stage(name="build", summary="the image, and checks inside it", needs=("lint", "test")),
+    Stage(name="lint", summary="Black, Flake8 and MyPy over every folder", repeatable=True),
+    Stage(name="test", summary="unit tests with coverage, DAG import test", repeatable=True),
+    Stage(
+        name="build",
+        summary="the image, and checks inside it",
+        needs=("lint", "test"),
+        repeatable=True,
+    ),
     Stage(
         name="integration",
         summary="the stack from compose.yaml, one DAG run, its lake verified",
         needs=("build",),
+        repeatable=True,
     ),
-    Stage(name="security", summary="Trivy and Bandit, as SARIF", needs=("build",)),
+    Stage(
+        name="security",
+        summary="Trivy and Bandit, as SARIF",
+        needs=("build",),
+        repeatable=True,
+    ),
     Stage(
         name="promote",
         summary="the branch's tag moves to the tested image",
@@ -117,9 +137,16 @@ STAGES: tuple[Stage, ...] = (
         skip=_released,
     ),
     Stage(
+        name="nightly",
+        summary="the scheduled test of the pipeline against the live source",
+        needs=("build",),
+        repeatable=True,
+        skip=_scheduled,
+    ),
+    Stage(
         name="notify",
         summary="archive of logs and reports, email",
-        needs=("deploy-staging", "release"),
+        needs=("deploy-staging", "release", "nightly"),
         uses_engine=False,
         always=True,
     ),

@@ -25,7 +25,6 @@ BARE = {
     "plan": "planning",
     "doctor": "doctor",
     "selftest": "selftest",
-    "nightly": "later",
 }
 
 # Those that are no run of stages.

@@ -141,6 +141,7 @@ def _stage(name: str, results: Mapping[str, Result]) -> dict[str, object]:
         "started": None if result.started is None else round(result.started, 3),
         "seconds": round(result.seconds, 3),
         "cached": result.cached,
+        "retried": result.retried or None,
         "artifacts": list(result.artifacts),
     }
 

@@ -133,9 +133,7 @@ class _Run:
         with anyio.move_on_after(seconds) as scope:
             self._scopes[stage.name] = scope
             try:
-                return await self._perform(stage, self._results)
-            except BrewlineError as error:
-                return failed(error)
+                return await self._tried(stage)
             finally:
                 del self._scopes[stage.name]
         if self._interrupted:
@@ -147,6 +145,22 @@ class _Run:
             failure=Failure.INFRASTRUCTURE,
             reason=f"took longer than {seconds:g} s (see --timeout)",
         )
+
+    async def _tried(self, stage: Stage) -> Result:
+        """Run the stage, and once more where the machine failed it and a second try does no harm.
+
+        What a check found stays found: a test that fails has failed.
+        """
+        first = await self._try(stage)
+        if not stage.repeatable or first.failure is not Failure.INFRASTRUCTURE:
+            return first
+        return replace(await self._try(stage), retried=first.reason)
+
+    async def _try(self, stage: Stage) -> Result:
+        try:
+            return await self._perform(stage, self._results)
+        except BrewlineError as error:
+            return failed(error)
 
     def _obstacle(self, stage: Stage) -> str | None:
         """Why the stage cannot start any more, or None."""

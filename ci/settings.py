@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ci.environment import cache_folder
 from ci.errors import UsageError
 from ci.publishing.destination import Destination
+
+PUBLIC_API = "https://api.openbrewerydb.org"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class Smtp:
 class Settings:
     """All that the environment may tell a run.
 
+    `brewery_api` is the live source of the nightly run, `last_good` where it keeps what the last
+    good one came to.
     `workflow` and `source` are URLs on GitHub, empty elsewhere; without `destination` nothing is
     published.
     """
@@ -40,6 +46,8 @@ class Settings:
     workflow: str = ""
     source: str = ""
     destination: Destination | None = None
+    brewery_api: str = PUBLIC_API
+    last_good: Path = Path(os.devnull)
 
     @classmethod
     def from_environment(
@@ -51,6 +59,8 @@ class Settings:
             workflow=_on_github("GITHUB_WORKFLOW_REF", environ),
             source=_on_github("GITHUB_REPOSITORY", environ),
             destination=destination,
+            brewery_api=environ.get("BREWERY_API") or PUBLIC_API,
+            last_good=cache_folder(environ) / "nightly.json",
             brewery_csv=_existing_file("BREWERY_CSV", environ),
             smtp=_smtp(environ),
         )

@@ -48,6 +48,7 @@ class Image:
 class Result:
     """What a stage came to; `cached` is None where nobody can tell.
 
+    `retried` is what a first try failed with, where this is what a second one came to.
     `started` counts from the start of the run; both times are in seconds and set by the runner.
     """
 
@@ -59,6 +60,7 @@ class Result:
     started: float | None = None
     seconds: float = 0.0
     cached: bool | None = None
+    retried: str = ""
     image: Image | None = None
     artifacts: tuple[str, ...] = ()
 

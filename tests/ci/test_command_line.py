@@ -51,12 +51,8 @@ def test_bad_usage_ends_with_2_and_one_line() -> None:
     assert done.stderr == "brewline: There is no command 'lnt': did you mean lint?\n"
 
 
-@pytest.mark.parametrize("command", ["nightly"])
-def test_what_cannot_act_yet_says_so(command: str) -> None:
-    done = call(*command.split())
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"brewline: `{command.split()[0]}` cannot")
-    assert len(done.stderr.splitlines()) == 1
+def test_the_nightly_run_ends_with_its_notification() -> None:
+    assert parse(["nightly"], ROOT).only == ("nightly", "notify")
 
 
 @pytest.mark.parametrize("name", ["lint", "test", "build", "integration", "security", "notify"])
@@ -118,7 +114,7 @@ def test_help_and_plan_load_neither_the_sdk_nor_an_event_loop(arguments: list[st
 def test_plan_as_json_lists_every_stage() -> None:
     found = json.loads(call("plan", "--json").stdout)
     names = [stage["name"] for stage in found["stages"]]
-    assert names[0] == "lint" and names[-1] == "notify" and len(names) == 10
+    assert names[0] == "lint" and names[-1] == "notify" and len(names) == 11
     assert all(stage["reason"] for stage in found["stages"])
 
 

@@ -237,3 +237,52 @@ def test_what_a_failure_has_to_show_reaches_the_result() -> None:
     graph = FakeGraph(stage("a"))
     graph.work = {"a": raising(CheckFailed("no", detail="x.py:1: unused"))}
     assert graph.run().results["a"].detail == "x.py:1: unused"
+
+
+def failing_first(times: int, error: BrewlineError) -> Work:
+    left = [error] * times
+
+    async def work() -> Result:
+        if left:
+            raise left.pop()
+        return Result(reason="fine")
+
+    return work
+
+
+def repeatable(name: str) -> Stage:
+    return Stage(name=name, summary=name, repeatable=True)
+
+
+def test_what_the_machine_spoilt_is_tried_once_more_and_told() -> None:
+    graph = FakeGraph(repeatable("a"))
+    graph.work["a"] = failing_first(1, InfrastructureError("no network"))
+    result = graph.run().results["a"]
+    assert graph.started == ["a", "a"]
+    assert (result.status, result.reason, result.retried) == (Status.PASSED, "fine", "no network")
+
+
+def test_a_second_failure_of_the_machine_is_final() -> None:
+    graph = FakeGraph(repeatable("a"))
+    graph.work["a"] = failing_first(2, InfrastructureError("no network"))
+    outcome = graph.run()
+    assert graph.started == ["a", "a"]
+    assert (outcome.failure, outcome.results["a"].retried) == (
+        Failure.INFRASTRUCTURE,
+        "no network",
+    )
+
+
+@pytest.mark.parametrize("error", [CheckFailed("a test failed"), UpstreamDown("it is down")])
+def test_what_a_check_found_is_not_tried_again(error: BrewlineError) -> None:
+    graph = FakeGraph(repeatable("a"))
+    graph.work["a"] = failing_first(1, error)
+    assert graph.run().results["a"].status is Status.FAILED
+    assert graph.started == ["a"]
+
+
+def test_a_stage_that_acts_outside_is_not_tried_again() -> None:
+    graph = FakeGraph(stage("deploy"))
+    graph.work["deploy"] = failing_first(1, InfrastructureError("no network"))
+    assert graph.run().results["deploy"].status is Status.FAILED
+    assert graph.started == ["deploy"]
