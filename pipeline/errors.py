@@ -54,7 +54,11 @@ class DataError(PipelineError):
     """A run's data did not pass its verification, so it was not committed."""
 
     def __init__(self, run_id: str, problems: list[str]) -> None:
-        super().__init__(f"Run {run_id} was not committed: " + "; ".join(problems))
+        more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(
+            f"Run {run_id} was not committed: {problems[0]}{more}. What to do about it is in the "
+            f"lake's verdict/run={run_id}/verdict.html."
+        )
         self.run_id, self.problems = run_id, problems
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.integration.airflow import Airflow
 from tests.integration.dag_run import DagRun
-from tests.integration.lake import source_total, verify
+from tests.integration.lake import keep_page, source_total, verify
 from tests.integration.logs import keep, worst_component
 from tests.integration.stack import Stack
 from tests.integration.verdict import Cause, Failed, Verdict
@@ -42,7 +42,8 @@ def main() -> int:
     )
     verdict = Verdict(run=hashlib.sha256(token.encode()).hexdigest())
     try:
-        _steps(verdict, run, environ["BREWLINE_API"], environ["BREWLINE_LAKE"], out)
+        page = out / "verdict.html"
+        _steps(verdict, run, environ["BREWLINE_API"], environ["BREWLINE_LAKE"], page)
     except Failed:
         # Recorded by the step; whoever reads the verdict tells it.
         pass
@@ -54,7 +55,7 @@ def main() -> int:
     return verdict.exit_code
 
 
-def _steps(verdict: Verdict, run: DagRun, api: str, lake: str, out: Path) -> None:
+def _steps(verdict: Verdict, run: DagRun, api: str, lake: str, page: Path) -> None:
     with verdict.step("start"):
         verdict.facts["ready"] = run.stack.wait_ready(_READY_SECONDS)
     with verdict.step("health"):
@@ -69,6 +70,7 @@ def _steps(verdict: Verdict, run: DagRun, api: str, lake: str, out: Path) -> Non
         try:
             run.run(float(os.environ["BREWLINE_TIME_LIMIT"]))
         except Failed:
+            keep_page(lake, page)
             # A component that died explains more than what its absence led to; the mark of its
             # end may come a moment after its connections broke.
             time.sleep(1)
@@ -78,7 +80,7 @@ def _steps(verdict: Verdict, run: DagRun, api: str, lake: str, out: Path) -> Non
             with suppress(Failed):
                 verdict.facts["tasks"] = run.states()
     with verdict.step("verify"):
-        verdict.facts["lake"] = verify(lake, expected, out / "verdict.html")
+        verdict.facts["lake"] = verify(lake, expected, page)
 
 
 def _expected(api: str) -> int:

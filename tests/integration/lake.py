@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from pipeline.errors import PipelineError
+from pipeline.lake import Lake
 from tests.integration.verdict import Cause, Failed
 
 
@@ -23,6 +26,15 @@ def source_total(api: str) -> int:
             f"The brewery API at {api} does not tell its total: {type(error).__name__}: {error}",
             log="logs/components/brewery-api.log",
         ) from error
+
+
+def keep_page(lake: str, page: Path) -> None:
+    """Write the page of a run that its data failed; of another failure there is none."""
+    with suppress(PipelineError):
+        opened = Lake.at(lake)
+        for path in opened.files("verdict"):
+            if path.endswith(".html"):
+                page.write_bytes(opened.read(path))
 
 
 def verify(lake: str, expected: int, page: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pipeline.__main__ import main
 from pipeline.lake import Lake
 from pipeline.quality import verify
 from tests.brewery_api.breweries import Brewery
+from tests.integration.lake import keep_page
 from tests.pipeline.conftest import Serve
 
 
@@ -69,3 +70,15 @@ def test_a_page_that_cannot_be_written_exits_2(
     argv = ["verify", "--lake", str(good_lake), "--page", str(tmp_path / "file/page.html")]
     assert main(argv) == 2
     assert "The page cannot be written to" in capsys.readouterr().err
+
+
+def test_the_driver_keeps_the_page_of_a_run_that_was_not_committed(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake, page = str(tmp_path / "lake"), tmp_path / "verdict.html"
+    keep_page(lake, page)
+    assert not page.exists()
+    assert main(["run", "--api", serve([]).url, "--lake", lake, "--run-id", "r"]) == 1
+    assert "verdict/run=r/verdict.html" in capsys.readouterr().err
+    keep_page(lake, page)
+    assert "the source gave no breweries" in page.read_text(encoding="utf-8")
