@@ -62,12 +62,7 @@ class Source:
         self.url = root_url(url)
         self._limit = limit or RateLimit(0)
         self._retry = retry or DEFAULT_RETRY
-        self._client = httpx.AsyncClient(
-            timeout=_TIMEOUT,
-            follow_redirects=True,
-            headers={"Accept": "application/json", "User-Agent": "brewline"},
-            verify=_tls(),
-        )
+        self._client = _client()
 
     async def __aenter__(self) -> Source:
         return self
@@ -194,6 +189,21 @@ def _read_meta(text: str) -> Meta:
     counts = {name: value for name, value in document.items() if name.startswith("by_")}
     canonical = json.dumps(counts, sort_keys=True).encode()
     return Meta(total, hashlib.sha256(canonical).hexdigest())
+
+
+def _client() -> httpx.AsyncClient:
+    try:
+        return httpx.AsyncClient(
+            timeout=_TIMEOUT,
+            follow_redirects=True,
+            headers={"Accept": "application/json", "User-Agent": "brewline"},
+            verify=_tls(),
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            "The environment names a proxy or certificates that cannot be used: "
+            f"{error}. See HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
+        ) from error
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import pytest
 from pipeline.errors import UpstreamError, UsageError
 from pipeline.rate import RateLimit
 from pipeline.retry import Retry
-from pipeline.source import Meta, Page, Source
+from pipeline.source import Meta, Page, Source, _tls
 from tests.brewery_api.breweries import Brewery
 from tests.brewery_api.server import Answer, BreweryServer
 from tests.pipeline.conftest import QUICK, SMALL, Serve
@@ -70,6 +70,18 @@ def test_url_is_taken_with_and_without_the_version(api: BreweryServer, suffix: s
 def test_what_is_no_http_url_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError):
         Source(url)
+
+
+@pytest.mark.parametrize(
+    "name, value", [("SSL_CERT_FILE", "/no/such/file"), ("HTTP_PROXY", "nonsense://x")]
+)
+def test_an_environment_that_cannot_be_used_is_a_usage_error(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    _tls.cache_clear()
+    with pytest.raises(UsageError, match=name):
+        Source("http://brewery.example")
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
