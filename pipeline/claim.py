@@ -18,7 +18,7 @@ from typing import Any
 from pipeline import register
 from pipeline.errors import ConflictError, PipelineError
 from pipeline.lake import Lake
-from pipeline.storage import storage_errors
+from pipeline.storage import storage_errors, writing_errors
 
 __all__ = ["LAPSES_AFTER", "Claim"]
 
@@ -105,11 +105,10 @@ class Claim:
         }
         data = json.dumps(claim).encode()
         path = self.lake.path(CLAIM)
-        with storage_errors(path):
-            if not register.replace(self.lake.fs, path, data, seen=self._seen):
-                return False
-            self._seen = register.read(self.lake.fs, path)
-        return self._seen.data == data
+        with writing_errors(path):
+            written = register.replace(self.lake.fs, path, data, seen=self._seen)
+        self._seen = written or self._seen
+        return written is not None
 
 
 def _content(seen: register.Reading) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem
+from fsspec.asyn import sync
 
-from pipeline.storage import is_local, write_whole
+from pipeline.storage import error_code, is_local, is_s3, write_durably
 
 __all__ = ["Reading", "read", "replace"]
 
@@ -33,50 +34,49 @@ class Reading:
 def read(fs: AbstractFileSystem, path: str) -> Reading:
     """The register's content now, nothing where there is no file; raises what the store raises."""
     try:
-        # The mark first: a content newer than its mark fails to be replaced, and is read again.
-        mark = fs.info(path)["ETag"] if _is_s3(fs) else None
-        return Reading(bytes(fs.cat_file(path)), mark)
-    except FileNotFoundError:
-        if _is_s3(fs):
-            # A missing bucket looks like a missing file until it is listed.
-            fs.call_s3("list_objects_v2", Bucket=fs.split_path(path)[0], MaxKeys=1)
+        return _get(fs, path) if is_s3(fs) else Reading(bytes(fs.cat_file(path)))
+    except FileNotFoundError as error:
+        if error_code(error) == "NoSuchBucket":
+            raise
         return Reading(None)
 
 
-def replace(fs: AbstractFileSystem, path: str, data: bytes, *, seen: Reading) -> bool:
-    """Put `data` in place of what was seen, or change nothing where another came first.
+def replace(fs: AbstractFileSystem, path: str, data: bytes, *, seen: Reading) -> Reading | None:
+    """Put `data` in place of what was seen, or change nothing where another came first: None.
 
     Strict between processes on a disk (a lock that dies with its process) and on S3 (a conditional
     PUT); on other file systems only between threads.
     """
-    if _is_s3(fs):
+    if is_s3(fs):
         return _put(fs, path, data, seen)
     with _locked(fs, path):
         if read(fs, path).data != seen.data:
-            return False
+            return None
         if is_local(fs):
-            write_whole(path, data, durable=True)
+            write_durably(path, data)
         else:
             fs.pipe_file(path, data)
-        return True
+        return Reading(data)
 
 
-def _is_s3(fs: AbstractFileSystem) -> bool:
-    return "s3" in ([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol)
+def _get(fs: Any, path: str) -> Reading:
+    bucket, key, _ = fs.split_path(path)
+    answer = fs.call_s3("get_object", Bucket=bucket, Key=key)
+    return Reading(sync(fs.loop, answer["Body"].read), answer["ETag"])
 
 
-def _put(fs: Any, path: str, data: bytes, seen: Reading) -> bool:
+def _put(fs: Any, path: str, data: bytes, seen: Reading) -> Reading | None:
     bucket, key, _ = fs.split_path(path)
     condition = {"IfMatch": seen.mark} if seen.mark else {"IfNoneMatch": "*"}
     try:
-        fs.call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
+        answer = fs.call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
     except OSError as error:
-        response = getattr(error.__cause__, "response", {})
-        if response.get("Error", {}).get("Code") not in _LOST:
+        if error_code(error) not in _LOST:
             raise
         # A PUT whose answer was lost is sent again, and then finds its own first try.
-        return read(fs, path).data == data
-    return True
+        now = read(fs, path)
+        return now if now.data == data else None
+    return Reading(data, answer["ETag"])
 
 
 @contextmanager

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import PipelineError, StorageError, UsageError
 
-__all__ = ["flush", "is_local", "open_storage", "storage_errors", "write_whole", "writing_errors"]
+__all__ = [
+    "error_code",
+    "flush",
+    "is_local",
+    "is_s3",
+    "open_storage",
+    "storage_errors",
+    "write_durably",
+    "write_whole",
+    "writing_errors",
+]
 
 # Of libraries that talk to object stores: what they raise beside OSError when a store fails.
 _CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "azure"})
@@ -37,6 +48,9 @@ _CODE_CURES = {
     "SignatureDoesNotMatch": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile",
     "EndpointConnectionError": "check AWS_ENDPOINT_URL and the network",
+    "ConnectTimeoutError": "check AWS_ENDPOINT_URL and the network",
+    "ReadTimeoutError": "check AWS_ENDPOINT_URL and the network",
+    "ParamValidationError": "correct the URL",
 }
 
 
@@ -49,12 +63,21 @@ def open_storage(url: str) -> tuple[AbstractFileSystem, str]:
         fs, root = url_to_fs(url, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise UsageError(f"The lake URL {url!r} cannot be used: {error}.") from error
+    if is_s3(fs):
+        # It retries on top of its client, which has tried five times by then; and with more than
+        # one request at a time for a file, it asks for each file's size before.
+        fs.retries, fs.max_concurrency = 2, 1
     root = root.rstrip("/")
     if not root and not is_local(fs):
         raise UsageError(
             f"The lake URL {url!r} names no bucket: give one such as s3://bucket/lake."
         )
     return fs, root
+
+
+def is_s3(fs: AbstractFileSystem) -> bool:
+    """Whether conditional writes of S3 can be asked for."""
+    return "s3" in ([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def is_local(fs: AbstractFileSystem) -> bool:
@@ -70,7 +93,7 @@ def storage_errors(where: str) -> Iterator[None]:
     except PipelineError:
         raise
     except Exception as error:
-        code = _code(error)
+        code = error_code(error)
         missing = isinstance(error, FileNotFoundError) and code != "NoSuchBucket"
         if missing or not (isinstance(error, OSError) or _is_of_a_client(error)):
             raise
@@ -84,41 +107,49 @@ def writing_errors(where: str) -> Iterator[None]:
         with storage_errors(where):
             yield
     except FileNotFoundError as error:
-        raise StorageError(_sentence(where, error, _code(error))) from error
+        raise StorageError(_sentence(where, error, error_code(error))) from error
 
 
-def write_whole(path: str, data: bytes, *, durable: bool = False) -> None:
-    """Write a file of this machine so that it is seen whole or not at all, even after a kill.
-
-    `durable` makes it outlive a loss of power, too.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file of this machine so that it is seen whole or not at all, even after a kill."""
     # Hidden, as what is left of it after a kill belongs to no layer.
-    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
+    _replace_file(Path(path), data, Path(path).with_name(f".{uuid.uuid4().hex}.tmp"))
+
+
+def write_durably(path: str, data: bytes) -> None:
+    """As `write_whole`, for one writer at a time; the file outlives a loss of power, too."""
+    target = Path(path)
+    _replace_file(target, data, target.with_name(f".{target.name}.tmp"), sync=_sync)
+    _sync(target.parent)
+
+
+def _replace_file(
+    target: Path, data: bytes, temporary: Path, *, sync: Callable[[Path], None] = lambda _: None
+) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        temporary.write_bytes(data)
+        sync(temporary)
         temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except OSError:
+        # On a full disk, it is what fills it.
+        with suppress(OSError):
+            temporary.unlink()
         raise
-    if durable:
-        _sync(target.parent)
 
 
 def flush(folders: list[Path]) -> None:
-    """Make every file and folder below these outlive a loss of power."""
+    """Make every file and folder below these outlive a loss of power; remove unfinished files."""
     below = [Path(at) for top in folders for at, _, _ in os.walk(top)]
     files = [path for folder in below for path in folder.iterdir() if path.is_file()]
+    unfinished = {path for path in files if path.name.startswith(".") and path.suffix == ".tmp"}
+    for path in unfinished:
+        path.unlink()
     # The new folders' own names stand in the folders above them.
     above = {parent for folder in folders for parent in (folder.parent, folder.parent.parent)}
     # A disk joins syncs that wait together into few writes of its journal.
     with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(_sync, [*files, *below, *above]))
+        list(pool.map(_sync, [*(set(files) - unfinished), *below, *above]))
 
 
 def _sync(path: Path) -> None:
@@ -133,7 +164,7 @@ def _is_of_a_client(error: Exception) -> bool:
     return type(error).__module__.split(".")[0] in _CLIENTS
 
 
-def _code(error: BaseException) -> str:
+def error_code(error: BaseException) -> str:
     """What the store calls the failure; s3fs keeps the store's answer as the cause."""
     for link in (error, error.__cause__):
         response: Any = getattr(link, "response", None)
@@ -146,4 +177,5 @@ def _sentence(where: str, error: Exception, code: str) -> str:
     number = error.errno if isinstance(error, OSError) else None
     cure = _CODE_CURES.get(code) or _CURES.get(number or 0, "see that it is there and run again")
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or code
-    return f"The lake cannot be read or written at {where}: {reason.rstrip('.')}; {cure}."
+    told = " ".join(reason.split()).rstrip(".")
+    return f"The lake cannot be read or written at {where}: {told:.200}; {cure}."
