@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import secrets
-from collections.abc import Callable, Mapping
 from itertools import count
-from pathlib import Path
-from typing import Any
 
-import dagger
-
-from ci.compose import Compose, read_compose
-from ci.compose.services import STACK_FOLDER, Bringup, services, with_volumes
-from ci.compose.types import Condition
-from ci.containers import IMAGE_SOURCE, image
-from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
-from ci.stage import Context, Ran, Result
-
-COMPOSE_FILE = "compose.yaml"
-_DAG = "brewery_pipeline"
-_SOURCE = "brewery-api"
-_API = f"http://{_SOURCE}:8000"
-_DRIVER = "tests/integration/*.py"
-# The user of the image: what it shares with others in volumes is its own.
-_OWNER = "50000:0"
-_OUT = "/tmp/out"
-_TIME_LIMIT_SECONDS = 20 * 60
-
-_ERRORS: Mapping[str, type[BrewlineError]] = {
-    "code": CheckFailed,
-    "infrastructure": InfrastructureError,
-    "upstream": UpstreamDown,
-}
+from ci.compose import read_compose
+from ci.containers import IMAGE_SOURCE
+from ci.stack import API, COMPOSE_FILE, DRIVER, drive, failure, variables
+from ci.stage import Context, Result
 
 
 async def run(context: Context) -> Result:
     """Bring the stack up, run the pipeline in it and verify the lake that this run made."""
-    compose = read_compose(context.root / COMPOSE_FILE, _variables(context), profiles=["test"])
+    compose = read_compose(context.root / COMPOSE_FILE, variables(context, API), profiles=["test"])
     content = await _content(context)
     for attempt in count():
         token = secrets.token_hex(16)
         key = hashlib.sha256(f"{content} {attempt}".encode()).hexdigest()[:16]
-        verdict = await _drive(context, compose, key=key, token=token)
+        verdict = await drive(context, compose, key=key, token=token)
         fresh = verdict["run"] == hashlib.sha256(token.encode()).hexdigest()
         # A failure that is only remembered proves nothing: it may have been the machine.
         # The next attempt has another key; if that one passed before, its success is remembered.
         if verdict["passed"] or fresh:
             break
     if not verdict["passed"]:
-        raise _failure(context, verdict["failure"])
+        raise failure(context, verdict["failure"])
     lake = verdict["lake"]
     reason = (
         f"{lake['bronze_rows']:,} rows in bronze, {lake['silver_rows']:,} in silver, "
@@ -61,138 +36,10 @@ async def run(context: Context) -> Result:
     return Result(reason=reason, cached=not fresh)
 
 
-def _variables(context: Context) -> dict[str, str]:
-    """What the stage sets in the compose file; nothing else of the caller's environment goes in."""
-    variables = {
-        "BREWERY_API": _API,
-        # A manual run would wait for the scheduled one, which unpausing starts.
-        "BREWERY_SCHEDULE": "none",
-        # Halves a short run, and costs too much of a core for anything but a test.
-        "AIRFLOW_IDLE_SLEEP": "0.1",
-    }
-    if context.settings.brewery_csv:
-        variables["BREWERY_CSV"] = str(context.settings.brewery_csv)
-    return variables
-
-
 async def _content(context: Context) -> str:
     """Digest of all that is tested; a wish for no cache is part of it."""
-    tested = context.source(*IMAGE_SOURCE, COMPOSE_FILE, "tests/brewery_api/**", _DRIVER)
+    tested = context.source(*IMAGE_SOURCE, COMPOSE_FILE, "tests/brewery_api/**", DRIVER)
     data = ""
     if context.settings.brewery_csv:
         data = await context.client.host().file(str(context.settings.brewery_csv)).digest()
     return f"{await tested.digest()} {data} {context.nonce}"
-
-
-async def _drive(context: Context, compose: Compose, *, key: str, token: str) -> dict[str, Any]:
-    """One run of the driver against the stack; its verdict, its files being in the report.
-
-    The driver is the only exec, and services are started for it and end with it: where the engine
-    remembers it, nothing is started.
-    """
-    bringup = Bringup(
-        client=context.client,
-        key=key,
-        token=context.client.set_secret(f"brewline-stack-{key}", token),
-        owner=_OWNER,
-        bind=_bind(context),
-        build=lambda _: image(context),
-    )
-    driver = (
-        image(context)
-        .with_mounted_directory("/driver", context.source(_DRIVER))
-        .with_workdir("/driver")
-        .with_(bringup.joined)
-        .with_(with_volumes(compose.services["scheduler"], bringup))
-        # There also when the driver cannot even start.
-        .with_directory(_OUT, context.client.directory(), owner=_OWNER)
-    )
-    for name, value in _driver_environment(context, compose, key).items():
-        driver = driver.with_env_variable(name, value)
-    for name, service in (await services(compose, bringup)).items():
-        driver = driver.with_service_binding(name, service)
-    command = ["python", "-m", "tests.integration"]
-    done = driver.with_exec(command, expect=dagger.ReturnType.ANY)
-    status = await done.exit_code()
-    context.ran.append(Ran(container=done, command=tuple(command), exit_code=status))
-    await done.directory(_OUT).export(str(context.report), wipe=True)
-    return _read_verdict(context, status)
-
-
-def _bind(context: Context) -> Callable[[str], dagger.Directory | dagger.File]:
-    def bind(source: str) -> dagger.Directory | dagger.File:
-        path = (context.root / source).resolve()
-        if not path.is_relative_to(context.root):
-            return context.client.host().file(str(path))
-        relative = str(path.relative_to(context.root))
-        if path.is_file():
-            return context.source(relative).file(relative)
-        return context.source(f"{relative}/**/*.py").directory(relative)
-
-    return bind
-
-
-def _driver_environment(context: Context, compose: Compose, key: str) -> dict[str, str]:
-    environment = {
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "BREWLINE_STACK": _components(compose),
-        "BREWLINE_STACK_FOLDER": STACK_FOLDER,
-        "BREWLINE_OUT": _OUT,
-        "BREWLINE_LOGS": "/opt/airflow/logs",
-        "BREWLINE_LAKE": compose.services["scheduler"].environment["BREWERY_LAKE"],
-        "BREWLINE_AIRFLOW": "http://api-server:8080",
-        "BREWLINE_PASSWORD": compose.services["api-server"].environment["ADMIN_PASSWORD"],
-        "BREWLINE_API": _API,
-        "BREWLINE_DAG": _DAG,
-        "BREWLINE_RUN_ID": f"integration-{key}",
-        "BREWLINE_TIME_LIMIT": str(_TIME_LIMIT_SECONDS),
-    }
-    if context.settings.brewery_csv:
-        environment["BREWLINE_ROWS"] = str(_rows(context.settings.brewery_csv))
-    return environment
-
-
-def _components(compose: Compose) -> str:
-    """The services for the driver: a job is what another waits for to complete."""
-    jobs = {
-        dependency.service
-        for service in compose.services.values()
-        for dependency in service.depends_on
-        if dependency.condition is Condition.COMPLETED
-    }
-    return json.dumps(
-        [
-            {
-                "name": service.name,
-                "job": service.name in jobs,
-                "healthcheck": service.healthcheck is not None,
-                "source": service.name == _SOURCE,
-            }
-            for service in compose.services.values()
-        ]
-    )
-
-
-def _rows(path: Path) -> int:
-    """Rows that the file holds, as the CSV reader counts them: a field may have line breaks."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            return sum(1 for _ in csv.DictReader(lines))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"BREWERY_CSV names {path}, which is no CSV in UTF-8: {error}.") from error
-
-
-def _read_verdict(context: Context, status: int) -> dict[str, Any]:
-    path = context.report / "verdict.json"
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise InfrastructureError(
-            f"The integration driver ended with status {status} and left no verdict."
-        ) from error
-
-
-def _failure(context: Context, failure: Mapping[str, Any]) -> BrewlineError:
-    log = context.report / (failure["log"] or "verdict.json")
-    detail = "\n".join(failure["lines"])
-    return _ERRORS[failure["class"]](failure["message"], detail=detail, log=log)

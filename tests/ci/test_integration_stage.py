@@ -10,6 +10,7 @@ from typing import Any
 import dagger
 import pytest
 
+from ci import stack
 from ci.compose import Compose, read_compose
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
 from ci.settings import Settings
@@ -69,7 +70,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     async def content(context: Context) -> str:
         return "content"
 
-    monkeypatch.setattr(integration, "_drive", made.drive)
+    monkeypatch.setattr(integration, "drive", made.drive)
     monkeypatch.setattr(integration, "_content", content)
     return made
 
@@ -118,21 +119,21 @@ def test_a_file_that_is_no_csv_is_refused_before_anything_starts(tmp_path: Path)
     csv = tmp_path / "breweries.csv"
     csv.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="which is no CSV in UTF-8"):
-        integration._rows(csv)
+        stack._rows(csv)
 
 
 def test_a_driver_that_left_no_verdict_is_infrastructure(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="ended with status 137 and left no verdict"):
-        integration._read_verdict(context(tmp_path), 137)
+        stack._read_verdict(context(tmp_path), 137)
 
 
 def test_the_driver_knows_the_jobs_the_source_and_the_rows(tmp_path: Path) -> None:
     csv = tmp_path / "breweries.csv"
     csv.write_text('id,name\n1,"two\nlines"\n2,b\n')
     given = context(tmp_path, csv)
-    variables = integration._variables(given)
+    variables = stack.variables(given, stack.API)
     compose = read_compose(ROOT / "compose.yaml", variables, profiles=["test"])
-    environment = integration._driver_environment(given, compose, "k")
+    environment = stack._driver_environment(given, compose, "k")
     assert environment["BREWLINE_ROWS"] == "2"
     assert compose.services["brewery-api"].mounts[-1].source == str(csv)
     assert compose.services["brewery-api"].environment["BREWERY_CSV"] == "/data/breweries.csv"

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from tests.integration.airflow import Airflow
 from tests.integration.dag_run import DagRun
-from tests.integration.lake import keep_page, source_total, verify
+from tests.integration.lake import keep_page, verify
 from tests.integration.logs import keep, worst_component
+from tests.integration.source import source_total
 from tests.integration.stack import Stack
 from tests.integration.verdict import Cause, Failed, Verdict
 

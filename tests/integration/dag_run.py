@@ -61,8 +61,8 @@ class DagRun:
             raise self._explained(state)
 
     def states(self) -> list[dict[str, Any]]:
-        """State, try and times of every task instance."""
-        keys = ("task_id", "map_index", "state", "try_number", "start_date", "end_date")
+        """State, try, host and times of every task instance."""
+        keys = ("task_id", "map_index", "state", "try_number", "hostname", "start_date", "end_date")
         tasks = self.airflow.task_instances(self.dag_id, self.run_id)
         return [{key: task.get(key) for key in keys} for task in tasks]
 

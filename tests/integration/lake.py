@@ -9,23 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from pipeline.errors import PipelineError
 from pipeline.lake import Lake
 from tests.integration.verdict import Cause, Failed
-
-
-def source_total(api: str) -> int:
-    """How many breweries the source says it has; a source that does not say is the one to blame."""
-    try:
-        return int(httpx.get(f"{api}/v1/breweries/meta", timeout=10).json()["total"])
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-        raise Failed(
-            Cause.UPSTREAM,
-            f"The brewery API at {api} does not tell its total: {type(error).__name__}: {error}",
-            log="logs/components/brewery-api.log",
-        ) from error
 
 
 def keep_page(lake: str, page: Path) -> None:
