@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 DEBIAN = "debian:bookworm-slim"
 PYTHON = "python:3.11-slim-bookworm"
 POSTGRES = "postgres:15-bookworm"
+REDIS = "redis:7-bookworm"
+MOTO = "motoserver/moto:5.2.5"
 TRIVY = "aquasec/trivy:0.76.0"
 
 
@@ -127,6 +129,11 @@ def shell(ask: Ask, image: str, script: str) -> str:
             POSTGRES, "command -v initdb", "/usr/lib/postgresql/15/bin/initdb", id="postgres path"
         ),
         pytest.param(POSTGRES, "find /etc/ssl -name '*snakeoil*'", "", id="no key of its own"),
+        pytest.param(
+            REDIS, "id -u redis; stat -c '%U' /data; pwd", "999\nredis\n/data", id="redis ids"
+        ),
+        pytest.param(REDIS, "redis-server --version | grep -o 'v=7'", "v=7", id="redis version"),
+        pytest.param(MOTO, "command -v moto_server", "/usr/local/bin/moto_server", id="moto path"),
         pytest.param(TRIVY, "trivy --version --quiet", "Version: 0.76.0", id="trivy version"),
         pytest.param(
             TRIVY, "command -v trivy", "/usr/local/bin/trivy", id="trivy where the image has it"
@@ -144,6 +151,8 @@ def test_inside(ask: Ask, image: str, script: str, expected: str) -> None:
         pytest.param(PYTHON, [], ["python3"], id="python"),
         pytest.param("python:3.11-slim", [], ["python3"], id="python by its short name"),
         pytest.param(POSTGRES, ["docker-entrypoint.sh"], ["postgres"], id="postgres"),
+        pytest.param(REDIS, ["docker-entrypoint.sh"], ["redis-server"], id="redis"),
+        pytest.param(MOTO, ["/usr/local/bin/moto_server", "-H", "0.0.0.0"], [], id="moto"),
         pytest.param(TRIVY, ["trivy"], [], id="trivy"),
     ],
 )
