@@ -104,6 +104,19 @@ def limits(times: int, after: str) -> Misdeed:
     return misdeed
 
 
+def forgets(method: str, part: str) -> Misdeed:
+    """Such a request is answered as if it had been done."""
+
+    def misdeed(handler: Handler) -> bool:
+        if handler.command != method or part not in handler.path:
+            return False
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        handler.reply(201, b"", [])
+        return True
+
+    return misdeed
+
+
 def lies_about(part: str) -> Misdeed:
     """Another document than the one that was asked for."""
 

@@ -15,7 +15,7 @@ from ci.publishing.images import Published
 from ci.publishing.promotion import Put, digest_of, promote, release
 from engine.standins import STAND_IN_LABEL
 from tests.ci.publishing import PASSWORD, USER, image, within
-from tests.ci.publishing.proxy import Proxy, dies_before, lies_about, limits
+from tests.ci.publishing.proxy import Proxy, dies_before, forgets, lies_about, limits
 
 
 def tag(where: Destination, name: str) -> str:
@@ -133,6 +133,16 @@ def test_a_registry_that_lies_about_a_digest_is_not_believed(
     faulty.misdeed = lies_about(part)
     with pytest.raises(InfrastructureError, match="cannot be trusted.*its digest is sha256:"):
         within(behind_faults, lambda r: promote(r, made.digest, ["latest"]))
+
+
+def test_a_tag_that_is_only_said_to_have_moved_is_told(
+    faulty: Proxy, behind_faults: Destination
+) -> None:
+    older = within(behind_faults, lambda r: image(r, "latest"))
+    newer = within(behind_faults, lambda r: image(r, "sha-1234567", content="two"))
+    faulty.misdeed = forgets("PUT", "/manifests/latest")
+    with pytest.raises(InfrastructureError, match=f"read back on {older.digest}"):
+        within(behind_faults, lambda r: promote(r, newer.digest, ["latest"]))
 
 
 @pytest.fixture
