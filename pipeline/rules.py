@@ -39,19 +39,15 @@ MACROS = r"""
 CREATE MACRO was_no_text(value) AS
     value BETWEEN '[' AND '\' OR value BETWEEN '{' AND '|' OR value IN ('true', 'false');
 
--- Whether a line may hold space to make one, and space at an edge, blank text or more than ASCII.
+-- Whether any text of a line may hold space to make one: an escape, a control character, a run.
 CREATE MACRO is_spaced(line) AS
     contains(line, '\') OR contains(line, chr(127)) OR contains(line, '  ');
-CREATE MACRO is_plain(line) AS
-    NOT (is_spaced(line) OR contains(line, ' "') OR contains(line, '" ') OR contains(line, '""')
-        OR strlen(line) <> length(line));
 
 -- Composed (NFC), each run of space one space, none at the edges; blank is null.
 CREATE MACRO made_tidy(value) AS
     nullif(trim(regexp_replace(nfc_normalize(value), '[\s\p{Z}\p{Cc}]+', ' ', 'g')), '');
-CREATE MACRO tidy(value, plain, spaced) AS CASE
-    WHEN plain THEN value
-    WHEN spaced OR value < '!' OR suffix(value, ' ') OR strlen(value) <> length(value)
+CREATE MACRO tidy(value, spaced, wide) AS CASE
+    WHEN value < '!' OR suffix(value, ' ') OR spaced OR (wide AND strlen(value) <> length(value))
     THEN made_tidy(value)
     ELSE value END;
 
@@ -113,13 +109,14 @@ def cleaned(records: str) -> str:
     rejected, with the `record` as it came.
     """
     tidy = {
-        name: f"coalesce({', '.join(f'tidy({field}, plain, spaced)' for field in fields)})"
+        name: f"coalesce({', '.join(f'tidy({field}, spaced, wide)' for field in fields)})"
         for name, fields in TEXTS.items()
     }
     written = {f"{name}_text": f"tidy_number({name})" for name in COORDINATES}
     values = {name: f"TRY_CAST({name}_text AS DOUBLE)" for name in COORDINATES}
     return f"""
-WITH noted AS (SELECT *, is_plain(line) AS plain, is_spaced(line) AS spaced FROM ({records})),
+WITH noted AS (
+    SELECT *, is_spaced(line) AS spaced, strlen(line) <> length(line) AS wide FROM ({records})),
 tidied AS (SELECT page, row, line, defect, unread,
     {_columns(tidy | written)}
     FROM noted),
