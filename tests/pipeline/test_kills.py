@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -13,53 +10,16 @@ from pathlib import Path
 import pytest
 
 from pipeline import steps
-from pipeline.errors import LakeError
 from pipeline.lake import LAYERS, Lake
 from pipeline.quality import verify
 from pipeline.retention import prune
 from tests.brewery_api.server import BreweryServer
+from tests.pipeline.processes import Run
 
-ROOT = Path(__file__).parents[2]
 KILLS = [
     pytest.param(5, marks=[pytest.mark.slow, pytest.mark.timeout(600)], id="5-kills"),
     pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)], id="50-kills"),
 ]
-
-
-class Run:
-    """A run in a process of its own, killed when the block ends."""
-
-    def __init__(self, api: str, lake: Lake, run_id: str) -> None:
-        self._lake, self._run_id = lake, run_id
-        url = lake.fs.unstrip_protocol(lake.root)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "run", "--api", api, "--lake", url]
-            + ["--run-id", run_id],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-
-    def wait_until_it_writes(self) -> None:
-        """Until it claimed the lake: what is killed before that has done nothing."""
-        while self._process.poll() is None:
-            try:
-                if self._lake.read_json("claim.json")["holder"] == f"Run {self._run_id}":
-                    return
-            except LakeError:
-                pass
-            time.sleep(0.02)
-
-    def end(self) -> None:
-        errors = self._process.communicate(timeout=100)[1]
-        assert self._process.returncode == 0, errors.decode()
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.kill()
-        self._process.communicate()
 
 
 def contents(lake: Lake, run_id: str) -> dict[str, bytes]:
@@ -87,7 +47,7 @@ def test_a_run_killed_anywhere_leaves_the_last_good_lake(
     with Run(api.url, lake, "whole") as whole:
         whole.wait_until_it_writes()
         began = time.monotonic()
-        whole.end()
+        assert whole.end()[0] == 0
         seconds = time.monotonic() - began
     expected, last, unfinished = contents(lake, "whole"), "whole", 0
     for number in range(kills):
@@ -103,7 +63,7 @@ def test_a_run_killed_anywhere_leaves_the_last_good_lake(
         # A number decides who comes next, so that each heals what the other did not see.
         heirs = [run_id, f"next-{number}"][:: chance.choice([1, -1])]
         for heir in heirs:
-            steps.run(api=api.url, lake=url, run_id=heir)
+            steps.run(api=api.url, lake=url, run_id=heir, rate=0)
             assert contents(lake, heir) == expected
         last = good(lake)
     assert unfinished >= kills // 3, "too few were killed before their end"
@@ -112,7 +72,7 @@ def test_a_run_killed_anywhere_leaves_the_last_good_lake(
 @pytest.mark.slow
 def test_what_dead_runs_left_is_found_and_removed(api: BreweryServer, tmp_path: Path) -> None:
     lake = Lake.at(str(tmp_path))
-    steps.run(api=api.url, lake=str(tmp_path), run_id="good")
+    steps.run(api=api.url, lake=str(tmp_path), run_id="good", rate=0)
     for number in range(3):
         with Run(api.url, lake, f"dead-{number}") as run:
             run.wait_until_it_writes()

@@ -158,3 +158,15 @@ def test_a_lake_that_is_no_disk_works_alike(api: BreweryServer, good_lake: Path)
     assert verdict["problems"] == []
     for file in disk.files("gold"):
         assert memory.read(file) == disk.read(file)
+
+
+def test_equal_input_gives_equal_bytes_whatever_holds_the_lake(
+    api: BreweryServer, good_lake: Path, bucket: str
+) -> None:
+    steps.run(api=api.url, lake=bucket, run_id="r")
+    s3, disk = Lake.at(bucket), Lake.at(str(good_lake))
+    for layer in ("silver", "gold"):
+        files = disk.files(f"{layer}/run=good")
+        assert s3.files(layer) == [file.replace("run=good", "run=r") for file in files]
+        for file in files:
+            assert s3.read(file.replace("run=good", "run=r")) == disk.read(file), file
