@@ -243,7 +243,7 @@ def _copied_directory(
             place = copy.directories(path, how.way)
             if not existed:
                 copy.entry(root, Entry("", top), source, place, how)
-            folders = []
+            folders = [] if existed else [(place, top)]
             for entry in what.selection.of(root, inside):
                 at = place / entry.path
                 if not at.parent.is_dir():
@@ -320,7 +320,9 @@ def _layered(
             status = there.stat("/")
             os.chown(upper, status.st_uid, status.st_gid)
             os.chmod(upper, stat.S_IMODE(status.st_mode))
-            fill(Copy(snapshots, origin, there, upper), there.exists(path))
+            copy = Copy(snapshots, origin, there, upper)
+            fill(copy, there.exists(path))
+            copy.settle()
         made = snapshots.commit(base, upper, key, plain=base.plain and origin.plain)
         snapshots.remember(made)
         return made

@@ -123,11 +123,15 @@ def _kept(session: Session, below: Snapshot, active: Active, key: str) -> Snapsh
 
 
 def _remove_stubs(root: Root, stubs: Sequence[str]) -> None:
-    """Remove the mount points that were made, unless something was put there."""
+    """Remove the mount points that were made, unless something was put there.
+
+    As in the real engine, the time of the directory that holds one is what the command left.
+    """
     for path in reversed(stubs):
         with suppress(OSError), root.parent(path) as (fd, name):
-            status = os.lstat(name, dir_fd=fd)
+            status, above = os.lstat(name, dir_fd=fd), os.fstat(fd)
             if stat.S_ISDIR(status.st_mode):
                 os.rmdir(name, dir_fd=fd)
             elif status.st_size == 0:
                 os.unlink(name, dir_fd=fd)
+            os.utime(fd, ns=(above.st_atime_ns, above.st_mtime_ns))

@@ -108,6 +108,7 @@ class Copy:
         self._source = source
         self._below = below
         self._upper = upper
+        self._found: list[tuple[Path, os.stat_result]] = []
 
     def directories(self, path: str, owner: tuple[int, int] | None = None) -> Path:
         """The place of directory `path` in the new layer, made with those above it.
@@ -124,10 +125,17 @@ class Copy:
             place.unlink(missing_ok=True)
             place.mkdir(mode=0o755)
             if self._below.exists(current):
-                _apply_status(place, self._below.stat(current))
+                status = self._below.stat(current)
+                _apply_status(place, status)
+                self._found.append((place, status))
             elif owner is not None:
                 os.chown(place, *owner)
         return self._upper / current.lstrip("/")
+
+    def settle(self) -> None:
+        """Give directories that were there their times again, which writing into them has moved."""
+        for place, status in self._found:
+            _set_times(place, status)
 
     def place(self, path: str, owner: tuple[int, int] | None = None) -> Path:
         """The place of a file `path` in the new layer, with the directories above it made."""

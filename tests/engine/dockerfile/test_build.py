@@ -485,3 +485,24 @@ async def test_many_builds_at_once_do_not_disturb_each_other(dag: dagger.Client)
     built = [context(dag, text).docker_build().file("/m").contents() for text in texts]
     found = await asyncio.gather(*built)
     assert [text.split()[0] for text in found] == [str(n) for n in range(12)]
+
+
+async def test_the_minute_of_a_build_is_on_no_directory_that_was_there(dag: dagger.Client) -> None:
+    """It would give two builds of the same files different layers, and so different digests."""
+    text = (
+        f"FROM {BASE} AS source\n"
+        "RUN mkdir -p /from/in && touch -d @8 /from/in/file /from/in /from\n"
+        f"FROM {BASE}\n"
+        "RUN mkdir -p /to/old && touch -d @5 /to/old /to /etc; echo FRESH\n"
+        "COPY --from=source /from /to/old\n"
+        "COPY --from=source /from /to/new\n"
+        "COPY --from=source /from/in/file /to/old/\n"
+    )
+    built = context(dag, text).docker_build()
+    # Seen from outside: a container of its own would have mount points made in /etc.
+    outside = dag.container().from_(BASE).with_mounted_directory("/built", built.rootfs())
+    names = ("etc", "to/old", "to/old/in", "to/new", "to/new/in")
+    times = await said(outside, f"cd /built && stat -c '%Y %n' {' '.join(names)}")
+    assert times.splitlines() == [
+        f"{time} {name}" for time, name in zip((5, 5, 8, 8, 8), names, strict=True)
+    ]
