@@ -253,6 +253,26 @@ def test_the_image_is_signed_for_cosign_beside_the_signatures_of_others(
     assert len(layers) == 2
     other = within(where, lambda r: image(r, "sha-1234567", content="two"))
     assert not within(where, lambda r: image_signed_by(r, other.digest, ours.public))
+    copy_tag(where, tag, f"{fallback_tag(other.digest)}.sig")
+    assert not within(where, lambda r: image_signed_by(r, other.digest, ours.public))
+
+
+def copy_tag(where: Destination, name: str, to: str) -> None:
+    def copy(repository: Repository) -> None:
+        found = repository.manifest(name)
+        repository.put_manifest(to, found.media_type, found.data)
+
+    within(where, copy)
+
+
+def test_what_is_attached_to_another_image_does_not_count(
+    where: Destination, published: Published
+) -> None:
+    within(where, lambda r: describe(r, published))
+    other = within(where, lambda r: image(r, "sha-1234567", content="two"))
+    copy_tag(where, fallback_tag(published.digest), fallback_tag(other.digest))
+    failures = verified(where, f"@{other.digest}").failures
+    assert "There is no provenance attached." in failures
 
 
 def test_openssl_agrees_with_what_is_signed(keys: tuple[Path, Path], tmp_path: Path) -> None:
