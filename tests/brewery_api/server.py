@@ -57,7 +57,6 @@ class BreweryServer(ThreadingHTTPServer):
         retry_after: str = "1",
     ) -> None:
         super().__init__(address, Handler)
-        self.breweries = list(breweries)
         self.too_many_every = too_many_every
         self.retry_after = retry_after
         # Given out first, one for each request, whatever the request is.
@@ -70,7 +69,8 @@ class BreweryServer(ThreadingHTTPServer):
         self.total: int | None = None
         self.requests: list[str] = []
         self._lock = threading.Lock()
-        self.sorted = lru_cache(maxsize=8)(self._sorted)
+        self.sorted: Callable[[str], list[Brewery]]
+        self.change(breweries)
 
     @property
     def url(self) -> str:
@@ -79,7 +79,7 @@ class BreweryServer(ThreadingHTTPServer):
     def change(self, breweries: Sequence[Brewery]) -> None:
         """Serve these from now on."""
         self.breweries = list(breweries)
-        self.sorted.cache_clear()
+        self.sorted = lru_cache(maxsize=8)(self._sorted)
 
     def answer(self, target: str) -> Answer:
         """The answer to a GET of `target`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -246,15 +247,27 @@ def test_an_order_of_the_sources_own_is_taken_if_it_stays(
     server: BreweryServer, tmp_path: Path
 ) -> None:
     rows = random.Random(1).sample(server.breweries, SMALL)
-    server.sorted = lambda _: rows  # type: ignore[assignment]
+    server.sorted = lambda _: rows
     assert extract(server, tmp_path)["readings"] == 1
     assert sorted(ids(tmp_path)) == sorted(row["id"] for row in rows)
+
+
+def test_a_row_that_moved_within_pages_shows_by_its_place(
+    server: BreweryServer, tmp_path: Path
+) -> None:
+    rows, moved = list(server.breweries), list(server.breweries)
+    moved[50], moved[250] = rows[250], rows[50]
+    pages = itertools.count(1)
+    # Page 1 comes from before the move, page 2 from during it.
+    server.sorted = lambda _: moved if next(pages) == 2 else rows
+    assert extract(server, tmp_path)["readings"] == 2
+    assert ids(tmp_path) == [row["id"] for row in rows]
 
 
 def test_an_order_that_does_not_stay_is_an_upstream_error(
     server: BreweryServer, tmp_path: Path
 ) -> None:
-    server.sorted = lambda _: random.sample(server.breweries, SMALL)  # type: ignore[assignment]
+    server.sorted = lambda _: random.sample(server.breweries, SMALL)
     with pytest.raises(UpstreamError, match=r"gave page \d otherwise .* 3 times in a row"):
         extract(server, tmp_path)
 
