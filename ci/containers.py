@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import dagger
 
 from ci.lockfile import only
 from ci.stage import Context
+from ci.versions import read_version
 
 PYTHON_IMAGE = "python:3.11-slim-bookworm"
 SOURCE = "/src"
@@ -39,7 +41,21 @@ def image(context: Context) -> dagger.Container:
     built = context.results.get("build")
     if built and built.image and built.image.published:
         return pulled(context, built.image.reference).with_(fresh(context))
-    return context.source(*IMAGE_SOURCE).docker_build().with_(fresh(context))
+    source = context.source(*IMAGE_SOURCE)
+    return source.docker_build(build_args=_described(context)).with_(fresh(context))
+
+
+def _described(context: Context) -> list[dagger.BuildArg]:
+    """What the image's labels say of it; a time that nobody knows is that of 1970."""
+    git = context.git
+    created = dt.datetime.fromtimestamp(git.time or 0, dt.UTC)
+    described = {
+        "VERSION": read_version(context.root),
+        "REVISION": f"{git.commit or 'unknown'}{'-dirty' if git.dirty else ''}",
+        "CREATED": created.isoformat().replace("+00:00", "Z"),
+        "SOURCE": context.settings.source,
+    }
+    return [dagger.BuildArg(name, value) for name, value in described.items()]
 
 
 def pulled(context: Context, reference: str) -> dagger.Container:

@@ -93,6 +93,22 @@ def test_what_the_dockerfile_copies_is_in_its_allow_list() -> None:
         assert path in IMAGE_SOURCE or f"{path}/**/*.py" in IMAGE_SOURCE
 
 
+def test_the_commit_and_its_time_come_after_all_that_takes_time_to_build() -> None:
+    """A commit that changes neither DAGs nor pipeline must find every layer built."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    first = min(number for number, line in enumerate(lines) if line.startswith("ARG "))
+    assert not [
+        line for line in lines[first:] if line.startswith(("RUN ", "COPY ", "ADD ", "FROM "))
+    ]
+
+
+def test_bytecode_in_the_image_does_not_hang_on_times() -> None:
+    """Files get one date there: bytecode that compares times would be made anew at each start."""
+    text = (ROOT / "Dockerfile").read_text()
+    compiled = re.findall(r"compileall [^\n]*", text)
+    assert compiled and all("--invalidation-mode unchecked-hash" in each for each in compiled)
+
+
 @pytest.mark.parametrize(
     "name", ["README.md", "CHANGELOG.md", "LICENSE", ".pre-commit-config.yaml"]
 )
