@@ -101,8 +101,9 @@ def _nulls(before: Profile, now: Profile, limits: Limits) -> Iterator[Drift]:
         was = before.facts.columns[name].nulls / before.facts.rows
         is_ = column.nulls / now.facts.rows
         status = limits.nulls_risen.judge(is_ - was)
-        change = f"{(is_ - was) * 100:+.1f} points"
         share = is_ - was
+        # Added to nothing, so that none is "-0.0".
+        change = f"{round(100 * share, 1) + 0.0:+.1f} points"
         yield Drift(
             f"nulls in {name}", f"{was:.1%}", f"{is_:.1%}", change, "nulls_risen", share, status
         )
