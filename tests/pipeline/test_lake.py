@@ -70,6 +70,16 @@ def test_what_began_before_another_was_committed_is_refused(any_lake: Lake) -> N
     assert any_lake.committed_runs() == ["a", "b"]
 
 
+def test_a_run_goes_on_with_what_it_left_unless_another_was_committed(any_lake: Lake) -> None:
+    any_lake.begin("a")
+    any_lake.write("bronze/run=a/page", b"1")
+    any_lake.begin("a")
+    assert any_lake.files("bronze") == ["bronze/run=a/page"]
+    any_lake.commit("b")
+    any_lake.begin("a")
+    assert any_lake.files("bronze") == []
+
+
 def test_a_commit_that_another_came_before_is_judged_anew(any_lake: Lake) -> None:
     any_lake.begin("a")
     others = iter(["b"])
