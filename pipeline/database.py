@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import duckdb
 
+from pipeline.errors import StorageError
+
 __all__ = ["Database", "database"]
 
 Database = duckdb.DuckDBPyConnection
@@ -18,7 +20,10 @@ MEMORY_LIMIT = "700MB"
 
 @contextmanager
 def database() -> Iterator[Database]:
-    """An empty database in memory, which is gone with all that it spilled when the block ends."""
+    """An empty database in memory, which is gone with all that it spilled when the block ends.
+
+    StorageError when there is no room to spill to.
+    """
     with tempfile.TemporaryDirectory(prefix="brewline-") as spill:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
@@ -30,5 +35,11 @@ def database() -> Iterator[Database]:
             # It takes streams to be one row long, and would hold them in memory to join them.
             "disabled_optimizers": "join_order,build_side_probe_side",
         }
-        with duckdb.connect(config=config) as connection:
-            yield connection
+        try:
+            with duckdb.connect(config=config) as connection:
+                yield connection
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise StorageError(
+                f"The transform cannot keep what it works on below {tempfile.gettempdir()}: "
+                f"{str(error).splitlines()[0]}. Free some space or memory there, or set TMPDIR."
+            ) from error

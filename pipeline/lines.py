@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,28 @@ BATCH_BYTES = 4 * 1024 * 1024
 _NEWLINE = 10
 
 
-def read_lines(lake: Lake, run_id: str, pages: list[Landed]) -> Any:
+@contextmanager
+def read_lines(lake: Lake, run_id: str, pages: list[Landed]) -> Iterator[Any]:
     """A reader of record batches of LINES_SCHEMA; rows count from 1, lines keep their line break.
 
-    It raises LakeError for a page that is missing, damaged or no UTF-8.
+    The block raises LakeError for a page that is missing, damaged or no UTF-8.
     """
-    return pa.RecordBatchReader.from_batches(LINES_SCHEMA, _batches(lake, run_id, pages))
+    failed: list[Exception] = []
+
+    def batches() -> Iterator[Any]:
+        try:
+            yield from _batches(lake, run_id, pages)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    try:
+        yield pa.RecordBatchReader.from_batches(LINES_SCHEMA, batches())
+    except Exception as error:
+        # Whoever reads the stream wraps what it raises in an error of its own.
+        if failed:
+            raise failed[0] from error
+        raise
 
 
 def _batches(lake: Lake, run_id: str, pages: list[Landed]) -> Iterator[Any]:

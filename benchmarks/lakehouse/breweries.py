@@ -30,7 +30,7 @@ _KINDS = ("Brewing Co", "Brewery", "Brauerei", "Ales, Ltd", "Brew Pub")
 
 
 def generate(lake: Lake, rows: int) -> None:
-    """Write the bronze of so many rows, always the same, in the order of ids as the API gives it."""
+    """Write the bronze of so many rows, always the same, in the API's order of ids."""
     count = -(-rows // ROWS_PER_PAGE)
     Path(lake.path("bronze", f"run={RUN}")).mkdir(parents=True)
     with ProcessPoolExecutor(2) as pool:

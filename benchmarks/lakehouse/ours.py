@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from benchmarks.lakehouse.breweries import RUN
 from pipeline import gold, silver
 from pipeline.lake import Lake

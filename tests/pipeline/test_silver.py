@@ -91,3 +91,95 @@ def test_a_file_of_another_schema_is_a_lake_error(lake: Lake) -> None:
     lake.write(path, parquet.encode(table.set_column(column, "longitude", text)))
     with pytest.raises(LakeError, match="declared schema"):
         silver.read_silver(lake, "r")
+
+
+def pages_of(rows: int, *, again: int) -> list[Page]:
+    """Pages of 20 rows; the last ones hold the first `again` ids once more, in other places."""
+    records = [
+        {"id": f"{number:04d}", "name": "first", "state": f"S{number % 7}", "country": "A=B"}
+        for number in range(rows)
+    ]
+    records += [record | {"name": "again", "state": "elsewhere"} for record in records[:again]]
+    records[5] |= {"latitude": "north"}
+    lines = [json.dumps(record) for record in records]
+    return [
+        Page(number, tuple(lines[start : start + 20]))
+        for number, start in enumerate(range(0, len(lines), 20), 1)
+    ]
+
+
+@pytest.fixture
+def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silver, "ROWS_PER_TASK", 70)
+
+
+def contents(lake: Lake, folder: str) -> dict[str, bytes]:
+    return {path: lake.read(path) for path in lake.files(f"silver/run=r/{folder}")}
+
+
+def test_many_tasks_make_what_one_process_makes(lake: Lake, small_tasks: None) -> None:
+    land(lake, "r", *pages_of(200, again=60))
+    ranges = silver.plan_silver(lake, "r")
+    assert (len(ranges), len(silver.silver_buckets(lake, "r"))) == (4, 4)
+    # In another order, and some of them twice, as schedulers do.
+    for pages in [*reversed(ranges), ranges[0]]:
+        silver.clean_range(lake, "r", pages)
+    for bucket in [3, 1, 0, 2, 1]:
+        silver.merge_bucket(lake, "r", bucket)
+    counts = silver.seal_silver(lake, "r")
+    apart = contents(lake, "")
+    assert silver.write_silver(lake, "r") == counts
+    assert contents(lake, "") == apart
+    assert counts == {"silver_rows": 200, "quarantine_rows": 1, "duplicate_rows": 59}
+
+
+def test_how_cleaning_is_divided_does_not_show_in_silver(lake: Lake) -> None:
+    land(lake, "r", *pages_of(200, again=60))
+    silver.write_silver(lake, "r")
+    at_once = contents(lake, "breweries")
+    for pages in silver.plan_silver(lake, "r", tasks=5):
+        silver.clean_range(lake, "r", pages)
+    silver.merge_bucket(lake, "r", 0)
+    assert contents(lake, "breweries") == at_once
+
+
+def test_the_last_page_wins_in_whatever_range_it_is(lake: Lake, small_tasks: None) -> None:
+    land(lake, "r", *pages_of(200, again=60))
+    silver.write_silver(lake, "r")
+    rows = silver.read_silver(lake, "r", ["id", "name", "state"]).to_pylist()
+    assert {row["id"] for row in rows if row["name"] == "again"} == {
+        f"{number:04d}" for number in range(60)
+    }
+    assert all((row["state"] == "elsewhere") == (row["name"] == "again") for row in rows)
+    assert len(rows) == 200
+
+
+def test_silver_is_sealed_once_and_nothing_staged_is_left(lake: Lake, small_tasks: None) -> None:
+    land(lake, "r", *pages_of(100, again=10))
+    counts = silver.write_silver(lake, "r")
+    assert lake.files("silver/run=r/staged") == []
+    assert silver.seal_silver(lake, "r") == counts == silver.read_counts(lake, "r")
+
+
+def test_silver_is_not_sealed_before_every_task_is_done(lake: Lake, small_tasks: None) -> None:
+    land(lake, "r", *pages_of(100, again=10))
+    for pages in silver.plan_silver(lake, "r")[1:]:
+        silver.clean_range(lake, "r", pages)
+    with pytest.raises(LakeError, match="pages-000001"):
+        silver.merge_bucket(lake, "r", 0)
+    with pytest.raises(LakeError, match="missing"):
+        silver.seal_silver(lake, "r")
+
+
+def test_a_range_that_was_not_planned_yet_is_a_lake_error(lake: Lake) -> None:
+    land(lake, "r", *pages_of(20, again=0))
+    with pytest.raises(LakeError, match="plan.json is missing"):
+        silver.clean_range(lake, "r", {"first": 1, "last": 1})
+
+
+def test_a_page_that_is_damaged_is_a_lake_error(lake: Lake) -> None:
+    land(lake, "r", *pages_of(100, again=10))
+    lake.write(next(path for path in lake.files("bronze") if "page-000003" in path), b"no page")
+    with pytest.raises(LakeError, match="page-000003-.* does not match its checksum"):
+        silver.write_silver(lake, "r")
+    assert lake.files("silver/run=r/breweries") == []
