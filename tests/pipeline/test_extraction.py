@@ -134,6 +134,18 @@ def test_an_extraction_that_ended_asks_nothing_when_it_is_tried_again(
     assert requests == []
 
 
+def test_pages_that_landed_in_a_bucket_are_not_fetched_again(
+    server: BreweryServer, bucket: str
+) -> None:
+    at = {"lake": f"{bucket}/lake", "run_id": "r"}
+    for expected in (WHOLE - 1, 0):
+        with counted(server) as requests:
+            for pages in steps.plan(api=server.url, lake=at["lake"], run_id="r"):
+                steps.extract(**pages, **at)
+        assert len(requests) == expected
+    assert steps.manifest(**at) == {"pages": 3, "rows": SMALL}
+
+
 @pytest.mark.parametrize("receipt", ["kept", "lost"])
 def test_only_a_page_that_is_damaged_is_fetched_again(
     server: BreweryServer, tmp_path: Path, receipt: str
