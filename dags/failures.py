@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 _OUTSIDE: list[type[BaseException] | str] = [
     "pipeline.errors.UpstreamError",
     "pipeline.errors.StorageError",
-    "pipeline.errors.ConflictError",
     "builtins.OSError",
     "airflow.sdk.exceptions.AirflowRuntimeError",
 ]

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from dags.lake_run import run_id
-from pipeline.errors import DataError, LakeError, StorageError, UpstreamError, UsageError
+from pipeline.errors import (
+    ConflictError,
+    DataError,
+    LakeError,
+    StorageError,
+    UpstreamError,
+    UsageError,
+)
 
 pytestmark = pytest.mark.airflow
 
@@ -104,6 +111,7 @@ def test_every_task_has_an_owner_retries_and_docs(monkeypatch: pytest.MonkeyPatc
         pytest.param(UpstreamError("http://x", "it answered 503"), "retry", id="upstream"),
         pytest.param(StorageError("no space left"), "retry", id="disk"),
         pytest.param(ConnectionRefusedError("lake"), "retry", id="network"),
+        pytest.param(ConflictError("another run is writing"), "fail", id="conflict"),
         pytest.param(DataError("run", ["no rows"]), "fail", id="data"),
         pytest.param(LakeError("damaged"), "fail", id="damaged lake"),
         pytest.param(UsageError("no lake"), "fail", id="usage"),
