@@ -9,19 +9,19 @@ FROM python:3.11-slim-bookworm AS packages
 COPY requirements/airflow.txt /tmp/airflow.txt
 # The environment gets no pip of its own, and every package is a wheel checked by its hash. The lock
 # file is complete, so nothing is resolved; compiling on all processors halves what pip would take.
-# Then goes what no task needs: tests, headers, Arrow's servers for Flight and Substrait, AWS's
-# descriptions but for S3 and logging in, languages of dates but for English.
+# Then goes what no task needs: tests, headers, Arrow's server for Flight, AWS's descriptions but for
+# S3 and logging in, languages of dates but for English. What is left must import.
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-input --disable-pip-version-check \
        --only-binary :all: --no-deps --no-compile --require-hashes -r /tmp/airflow.txt \
     && cd /opt/venv/lib/python3.11/site-packages \
     && find . -type d -name tests -prune -exec rm -rf {} + \
-    && rm -rf pyarrow/include pyarrow/libarrow_flight.* pyarrow/libarrow_python_flight.* \
-       pyarrow/libarrow_substrait.* pyarrow/_flight.* pyarrow/_substrait.* \
+    && rm -rf pyarrow/include pyarrow/libarrow_flight.* pyarrow/libarrow_python_flight.* pyarrow/_flight.* \
     && find botocore/data -mindepth 1 -maxdepth 1 -type d \
        ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm -rf {} + \
     && find babel/locale-data -name '*.dat' ! -name 'en*' ! -name root.dat -delete \
+    && /opt/venv/bin/python -B -c 'import asyncpg, duckdb, pandas, pyarrow.dataset, pyarrow.fs, pyarrow.parquet, s3fs' \
     && PYTHONHASHSEED=0 python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
     && find /opt/venv -exec touch --no-dereference --date=@315532800 {} +
 
