@@ -34,6 +34,7 @@ class Stages:
     settings: Settings
     say: Callable[[str, str], None]
     nonce: str
+    keep: bool = False
     ran: list[Ran] = field(default_factory=list)
 
     async def perform(self, stage: Stage, results: Mapping[str, Result]) -> Result:
@@ -58,6 +59,7 @@ class Stages:
             say=lambda text: self.say(stage.name, text),
             results=results,
             nonce=self.nonce,
+            keep=self.keep,
             engine=str(self.record.engine or ""),
             run_id=self.record.run_id,
             ran=self.ran,

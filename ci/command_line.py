@@ -63,6 +63,7 @@ class Options:
     explain: bool = False
     seconds: float = STAGE_SECONDS
     soak: bool = False
+    keep: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,6 +113,7 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
         explain=given.explain,
         seconds=given.timeout,
         soak=given.soak,
+        keep=given.keep,
     )
 
 
@@ -126,7 +128,7 @@ def _with_containers(name: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ci/main.py", description="The CI/CD of Brewline as one program.")
-    parser.set_defaults(action="", rest=[], registry="", soak=False)
+    parser.set_defaults(action="", rest=[], registry="", soak=False, keep=False)
     parser.set_defaults(publish=False, repository="", key=None)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
@@ -147,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     each["deploy"].add_argument("action", metavar="ENV", help="staging or production")
     each["shell"].add_argument("action", metavar="STAGE")
+    for name in ("integration", "nightly"):
+        each[name].add_argument(
+            "--keep",
+            action="store_true",
+            help="leave the stack up until Ctrl-C, its UI on loopback",
+        )
     each["selftest"].add_argument(
         "--soak", action="store_true", help="add the long fault and repeat runs"
     )

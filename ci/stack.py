@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import dagger
 
 from ci.compose import Compose
@@ -22,6 +23,7 @@ DRIVER = "tests/integration/*.py"
 # The source that comes up with the stack, by the profile `test`.
 SOURCE = "brewery-api"
 API = f"http://{SOURCE}:8000"
+_UI, _UI_PORT = "api-server", 8080
 _DAG = "brewery_pipeline"
 # The user of the image: what it shares with others in volumes is its own.
 _OWNER = "50000:0"
@@ -74,14 +76,39 @@ async def drive(context: Context, compose: Compose, *, key: str, token: str) -> 
     )
     for name, value in _driver_environment(context, compose, key).items():
         driver = driver.with_env_variable(name, value)
-    for name, service in (await services(compose, bringup)).items():
+    stack = await services(compose, bringup)
+    for name, service in stack.items():
         driver = driver.with_service_binding(name, service)
     command = ["python", "-m", "tests.integration"]
     done = driver.with_exec(command, expect=dagger.ReturnType.ANY)
     status = await done.exit_code()
     context.ran.append(Ran(container=done, command=tuple(command), exit_code=status))
     await done.directory(_OUT).export(str(context.report), wipe=True)
-    return _read_verdict(context, status)
+    verdict = _read_verdict(context, status)
+    if context.keep:
+        await _keep(context, compose, stack, verdict)
+    return verdict
+
+
+async def _keep(
+    context: Context,
+    compose: Compose,
+    stack: Mapping[str, dagger.Service],
+    verdict: Mapping[str, Any],
+) -> None:
+    """Keep the stack up, its UI on loopback, until its user ends the run."""
+    context.say("passed" if verdict["passed"] else str(verdict["failure"]["message"]))
+    jobs = _jobs(compose)
+    async with anyio.create_task_group() as group:
+        for name, service in stack.items():
+            if name not in jobs:
+                group.start_soon(service.start)
+    password = compose.services[_UI].environment["ADMIN_PASSWORD"]
+    context.say(
+        f"the stack is up: http://localhost:{_UI_PORT}, user admin, password {password};"
+        " Ctrl-C ends it"
+    )
+    await stack[_UI].up(ports=[dagger.PortForward(backend=_UI_PORT, frontend=_UI_PORT)])
 
 
 def _bind(context: Context) -> Callable[[str], dagger.Directory | dagger.File]:
@@ -108,8 +135,8 @@ def _driver_environment(context: Context, compose: Compose, key: str) -> dict[st
         "BREWLINE_OUT": _OUT,
         "BREWLINE_LOGS": "/opt/airflow/logs",
         "BREWLINE_LAKE": scheduler["BREWERY_LAKE"],
-        "BREWLINE_AIRFLOW": "http://api-server:8080",
-        "BREWLINE_PASSWORD": compose.services["api-server"].environment["ADMIN_PASSWORD"],
+        "BREWLINE_AIRFLOW": f"http://{_UI}:{_UI_PORT}",
+        "BREWLINE_PASSWORD": compose.services[_UI].environment["ADMIN_PASSWORD"],
         "BREWLINE_API": scheduler["BREWERY_API"],
         "BREWLINE_DAG": _DAG,
         "BREWLINE_RUN_ID": f"run-{key}",
@@ -121,13 +148,8 @@ def _driver_environment(context: Context, compose: Compose, key: str) -> dict[st
 
 
 def _components(compose: Compose) -> str:
-    """The services for the driver: a job is what another waits for to complete."""
-    jobs = {
-        dependency.service
-        for service in compose.services.values()
-        for dependency in service.depends_on
-        if dependency.condition is Condition.COMPLETED
-    }
+    """The services for the driver."""
+    jobs = _jobs(compose)
     return json.dumps(
         [
             {
@@ -139,6 +161,16 @@ def _components(compose: Compose) -> str:
             for service in compose.services.values()
         ]
     )
+
+
+def _jobs(compose: Compose) -> set[str]:
+    """The services that another waits for to complete."""
+    return {
+        dependency.service
+        for service in compose.services.values()
+        for dependency in service.depends_on
+        if dependency.condition is Condition.COMPLETED
+    }
 
 
 def _rows(path: Path) -> int:

@@ -85,7 +85,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """All that a stage gets to know of the run."""
+    """All that a stage gets to know of the run; with `keep` a stack stays up for its user."""
 
     client: dagger.Client
     root: Path
@@ -98,6 +98,7 @@ class Context:
     nonce: str = ""
     engine: str = ""
     run_id: str = ""
+    keep: bool = False
     ran: list[Ran] = field(default_factory=list)
 
     def source(self, *include: str) -> dagger.Directory:

@@ -54,7 +54,9 @@ async def _run(options: Options, root: Path) -> int:
         version=version,
         git=git,
     )
-    console = Console(json=options.json, quiet=options.quiet, verbose=options.verbose)
+    console = Console(
+        json=options.json, quiet=options.quiet, verbose=options.verbose or options.keep
+    )
     await _Run(options, root, settings, record, console).execute(planned)
     return record.exit_code
 
@@ -119,6 +121,7 @@ class _Run:
                 settings=self.settings,
                 say=self.console.say,
                 nonce=secrets.token_hex(8) if self.options.no_cache else "",
+                keep=self.options.keep,
             )
             with self._live():
                 outcome = await runner.run(
@@ -172,5 +175,5 @@ class _Run:
 
 def _rules(options: Options) -> runner.Rules:
     # Nobody is hurried at a terminal.
-    seconds = None if options.command == "shell" else options.seconds
+    seconds = None if options.command == "shell" or options.keep else options.seconds
     return runner.Rules(keep_going=options.keep_going, jobs=options.jobs, seconds=seconds)
