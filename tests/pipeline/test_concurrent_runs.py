@@ -16,7 +16,7 @@ from tests.pipeline.conftest import Serve
 from tests.pipeline.processes import Run
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     disk = request.param == "disk"
     return str(tmp_path) if disk else f"{request.getfixturevalue('bucket')}/lake"
