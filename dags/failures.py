@@ -31,7 +31,7 @@ _OUTSIDE: list[type[BaseException] | str] = [
     "airflow.sdk.exceptions.AirflowRuntimeError",
 ]
 
-# After 20 s, 1 min and 3 min, and some jitter: all tries end well before the deadline.
+# After 20 s, 1 min and 3 min, each with some jitter.
 RETRIES = {
     "retries": 3,
     "retry_delay": timedelta(seconds=20),

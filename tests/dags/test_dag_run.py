@@ -123,3 +123,10 @@ def test_bad_data_fails_at_once_changes_no_asset_and_is_mailed(
     assert message["Subject"].startswith("brewery_pipeline failed: manual__")
     (body,) = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
     assert b"Task <b>commit</b> was the first to fail" in bytes(body)
+
+
+def test_a_run_that_failed_before_its_deadline_can_be_cleared(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "tests.dags.clear_run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "queued 20"
