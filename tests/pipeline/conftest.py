@@ -95,11 +95,10 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return make_bucket(s3_endpoint, f"lake-{uuid.uuid4()}")
 
 
-@pytest.fixture(params=["path", "file", "memory", "s3"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     """An empty lake on each kind of file system."""
     urls = {
-        "path": lambda: str(tmp_path / "lake"),
         "file": lambda: f"file://{tmp_path}/lake/",
         "memory": lambda: f"memory://lake-{uuid.uuid4()}",
         "s3": lambda: f"{request.getfixturevalue('bucket')}/lake",

@@ -63,5 +63,5 @@ def serving_s3() -> Iterator[str]:
 def make_bucket(endpoint: str, name: str) -> str:
     """Make a bucket; returns its URL."""
     # moto asks for no signature, so no client library is needed that the pipeline does not use.
-    httpx.put(f"{endpoint}/{name}").raise_for_status()
+    httpx.put(f"{endpoint}/{name}", timeout=60).raise_for_status()
     return f"s3://{name}"

@@ -14,6 +14,10 @@ from pipeline.errors import ConflictError, LakeError, StorageError, UsageError
 from pipeline.lake import Lake, lake_run_id
 
 
+def test_a_path_and_a_file_url_are_the_same_lake(tmp_path: Path) -> None:
+    assert Lake.at(str(tmp_path)) == Lake.at(f"file://{tmp_path}/")
+
+
 def test_files_read_back_and_are_listed(any_lake: Lake) -> None:
     any_lake.write("gold/run=a/b c.csv", b"1")
     any_lake.write("gold/run=a/a.csv", b"2")
