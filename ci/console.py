@@ -107,7 +107,7 @@ class Console:
         return table
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self._terminal.print(text, style=style, markup=False)
+        self._terminal.print(text, style=style, markup=False, emoji=False)
 
 
 def ended(stage: str, result: Result) -> str:

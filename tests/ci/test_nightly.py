@@ -1,0 +1,48 @@
+"""What a nightly run keeps, and what it says beside the one before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ci.stages.nightly import Good, compared
+
+API = "https://api.example.org"
+VERDICT = {
+    "lake": {"bronze_rows": 11822, "silver_rows": 11820},
+    "steps": {"run": 41.5},
+}
+
+
+def test_a_good_run_is_kept_for_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "nightly.json"
+    good = Good.of(API, VERDICT)
+    good.write(path)
+    assert Good.read(path, API) == good
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", '{"rows": 1}', "{"])
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "nightly.json"
+    path.write_text(text)
+    assert Good.read(path, API) is None
+
+
+def test_runs_against_different_sources_are_not_compared(tmp_path: Path) -> None:
+    path = tmp_path / "nightly.json"
+    Good.of("http://another", VERDICT).write(path)
+    assert Good.read(path, API) is None
+
+
+def test_the_first_run_says_that_it_has_nothing_to_compare_with() -> None:
+    assert compared(Good.of(API, VERDICT), None) == (
+        "11,822 rows, 11,820 in silver, DAG run of 42 s; no earlier run to compare with"
+    )
+
+
+def test_a_run_says_how_it_differs_from_the_last_good_one() -> None:
+    now = Good.of(API, VERDICT)
+    before = replace(now, finished="2026-01-02 02:10 UTC", rows=12000, seconds=30.0)
+    assert compared(now, before).endswith("; -178 rows and +12 s since 2026-01-02 02:10 UTC")
