@@ -59,6 +59,7 @@ def test_the_record_lists_every_stage_of_the_drawing(tmp_path: Path) -> None:
         "deploy-staging",
         "deploy-production",
         "release",
+        "nightly",
         "notify",
     ]
 

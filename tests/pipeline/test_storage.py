@@ -25,7 +25,8 @@ def refused(lake: str, api: str, capsys: pytest.CaptureFixture[str]) -> str:
     assert main(["run", "--api", api, "--lake", lake]) == 3
     printed = capsys.readouterr()
     assert printed.out == ""
-    (sentence,) = printed.err.splitlines()
+    sentence, *more = printed.err.splitlines()
+    assert not more, printed.err
     assert sentence.startswith("pipeline: The lake cannot be read or written at ")
     return sentence
 
