@@ -130,7 +130,7 @@ def _go_on(arguments: argparse.Namespace) -> str:
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", force=True)
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("pipeline").setLevel(logging.INFO)
 
 
