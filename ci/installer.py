@@ -38,7 +38,9 @@ _CURES = (
 
 def install(lock_file: Path, python: Path, environ: Mapping[str, str]) -> None:
     """Install all of `lock_file` for `python`; raises InfrastructureError with the cause."""
-    command = [*_tool(python, environ), "--require-hashes", "-r", str(lock_file)]
+    # The file is complete: to resolve it anew takes time, and pip gives up where it names an extra.
+    complete = ("--no-deps", "--require-hashes", "-r", str(lock_file))
+    command = [*_tool(python, environ), *complete]
     done = subprocess.run(
         command,
         env=_with_certificates(environ),
