@@ -13,14 +13,15 @@ from ci.execs import REPORTS, Check, Checked
 from ci.sourcetree import TESTED
 from ci.stage import Context, Result
 
-# Tests of the engine run containers of their own: `selftest` has them, a container cannot.
+# `selftest` has the others: those of the engine run containers of their own, which a container
+# cannot, and the slow ones would hold up every change.
 PYTEST = Check(
     name="pytest",
     command=(
         "python",
         "-m",
         "pytest",
-        *("-m", "not engine and not soak"),
+        *("-m", "not engine and not slow and not soak"),
         *("-p", "no:cacheprovider"),
         f"--junitxml={REPORTS}/junit.xml",
         "--cov",
