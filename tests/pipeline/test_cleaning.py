@@ -280,7 +280,7 @@ values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 records = st.dictionaries(st.sampled_from(FIELDS), values)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(records | values, max_size=12))
 def test_no_row_is_lost_whatever_comes(rows: list[object]) -> None:
     result = cleaned(*rows)
@@ -289,7 +289,7 @@ def test_no_row_is_lost_whatever_comes(rows: list[object]) -> None:
     assert len(set(result.silver["id"].to_pylist())) == result.silver.num_rows
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(records, min_size=1, max_size=8))
 def test_cleaning_what_is_clean_changes_nothing(rows: list[dict[str, Any]]) -> None:
     once = cleaned(*rows).silver
@@ -298,7 +298,7 @@ def test_cleaning_what_is_clean_changes_nothing(rows: list[dict[str, Any]]) -> N
     assert twice.quarantine.num_rows == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.floats(-90, 90))
 def test_a_coordinate_means_the_same_as_text_and_as_number(latitude: float) -> None:
     result = cleaned({"id": "1", "latitude": latitude}, {"id": "2", "latitude": repr(latitude)})
