@@ -86,13 +86,21 @@ def clean(database: Database, lines: Any) -> None:
 
 def last_readings() -> str:
     """The query of the last reading of each id in `readings`, in the order of the partitions."""
+    # Places are numbered first: numbers sort in two thirds of the time of their names.
     return f"""
         WITH superseded AS (
             SELECT page, row FROM readings
             WHERE id IN (SELECT id FROM readings GROUP BY id HAVING count(*) > 1)
-            QUALIFY row_number() OVER (PARTITION BY id ORDER BY page DESC, row DESC) > 1)
-        SELECT {", ".join(SCHEMA.names)} FROM readings ANTI JOIN superseded USING (page, row)
-        ORDER BY country NULLS LAST, state NULLS LAST, id"""
+            QUALIFY row_number() OVER (PARTITION BY id ORDER BY page DESC, row DESC) > 1),
+        numbered AS (
+            SELECT country, state, CAST(row_number() OVER (
+                ORDER BY country NULLS LAST, state NULLS LAST) AS INTEGER) AS place
+            FROM (SELECT DISTINCT country, state FROM readings))
+        SELECT {", ".join(f"readings.{name}" for name in SCHEMA.names)}
+        FROM readings ANTI JOIN superseded USING (page, row)
+        JOIN numbered ON readings.country IS NOT DISTINCT FROM numbered.country
+            AND readings.state IS NOT DISTINCT FROM numbered.state
+        ORDER BY place, id"""
 
 
 def _read_what_is_unread(database: Database) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import parquet
+from pipeline.background import for_each
 from pipeline.cleaning import SCHEMA
 from pipeline.errors import LakeError
 from pipeline.lake import Lake
@@ -25,8 +24,6 @@ FILE_SCHEMA = pa.schema([field for field in SCHEMA if field.name not in PARTITIO
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 # Columns of few values: to look for repetition in the others costs a third of the time.
 _REPEATING = ("brewery_type", "city")
-_WRITERS = 2
-_WAITING = 64
 
 
 def write_parts(lake: Lake, folder: str, name: str, batches: Iterable[Any]) -> int:
@@ -35,16 +32,14 @@ def write_parts(lake: Lake, folder: str, name: str, batches: Iterable[Any]) -> i
     Returns how many rows there were.
     """
     rows = 0
-    with ThreadPoolExecutor(_WRITERS) as writers:
-        waiting: deque[Future[None]] = deque()
+
+    def counted() -> Iterator[tuple[str, Any]]:
+        nonlocal rows
         for place, part in _parts(batches):
             rows += part.num_rows
-            path = f"{folder}/{_folder(place)}/{name}"
-            waiting.append(writers.submit(_write, lake, path, part))
-            if len(waiting) > _WAITING:
-                waiting.popleft().result()
-        for writing in waiting:
-            writing.result()
+            yield f"{folder}/{_folder(place)}/{name}", part
+
+    for_each(counted(), lambda part: _write(lake, *part))
     return rows
 
 

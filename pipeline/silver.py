@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 import pyarrow as pa
 
 from pipeline import bronze, parquet
+from pipeline.background import for_each
 from pipeline.bronze import Landed
 from pipeline.cleaning import (
     QUARANTINE_SCHEMA,
@@ -83,10 +84,8 @@ def clean_range(lake: Lake, run_id: str, pages: Range) -> dict[str, int]:
     buckets = staging.read_plan()["buckets"]
     with database() as cleaning:
         counts = _clean(cleaning, lake, run_id, pages)
-        for bucket in range(buckets):
-            mine = f"SELECT * FROM readings WHERE hash(id) % {buckets} = {bucket}"
-            rows = cleaning.sql(mine).to_arrow_table().cast(READING_SCHEMA)
-            staging.write_rows(rows, pages, bucket)
+        rows = (_of_bucket(cleaning, bucket, buckets) for bucket in range(buckets))
+        for_each(enumerate(rows), lambda part: staging.write_rows(part[1], pages, part[0]))
     staging.write_cleaned(pages, counts)
     return counts
 
@@ -179,6 +178,11 @@ def _clean(cleaning: Database, lake: Lake, run_id: str, pages: Range) -> dict[st
         "quarantine_rows": _count(cleaning, "rejected"),
         "accepted_rows": _count(cleaning, "readings"),
     }
+
+
+def _of_bucket(cleaning: Database, bucket: int, buckets: int) -> Any:
+    mine = cleaning.sql(f"SELECT * FROM readings WHERE hash(id) % {buckets} = {bucket}")
+    return mine.to_arrow_table().cast(READING_SCHEMA)
 
 
 def _merge(merging: Database, lake: Lake, run_id: str, bucket: int, rows: int) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypedDict
 
 import pyarrow as pa
@@ -10,6 +11,8 @@ from pipeline.bronze import Landed
 from pipeline.lake import Lake
 
 __all__ = ["Range", "SilverPlan", "Staging", "named", "page_ranges"]
+
+_READERS = 2
 
 
 class Range(TypedDict):
@@ -63,9 +66,11 @@ class Staging:
     def read_rows(self, bucket: int) -> Any:
         """The accepted rows of one bucket of all ranges; LakeError when one is not clean yet."""
         paths = [self._rows(pages, bucket) for pages in self.read_plan()["ranges"]]
-        return pa.concat_tables(
-            [pa.ipc.open_stream(self._lake.read(path)).read_all() for path in paths]
-        )
+        with ThreadPoolExecutor(_READERS) as readers:
+            return pa.concat_tables(list(readers.map(self._read_rows, paths)))
+
+    def _read_rows(self, path: str) -> Any:
+        return pa.ipc.open_stream(self._lake.read(path)).read_all()
 
     def write_cleaned(self, pages: Range, counts: dict[str, int]) -> None:
         self._lake.write_json(self._cleaned(pages), counts)
