@@ -41,9 +41,12 @@ def engine_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def dag(engine_bin: Path, anyio_backend: str) -> AsyncIterator[dagger.Client]:
-    """A client of one engine, which all tests that ask nothing special of it share."""
+    """A client of one engine, which all tests that ask nothing special of it share.
+
+    It ends with this package: as long as it lives, no other test can run an event loop.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("_EXPERIMENTAL_DAGGER_CLI_BIN", str(engine_bin))
         for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN"):
