@@ -16,15 +16,15 @@ from engine.root import Root
 
 @contextmanager
 def written_to(target: Path) -> Iterator[None]:
-    """Whatever keeps `target` from being written is told as one sentence, but for lack of room."""
+    """Whatever keeps `target` from being written is told as one sentence."""
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM:  # where the disk is the store's there is more to say
-            raise
         in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
         why = "a file is in its way" if in_the_way else reason(error)
-        raise EngineError(f"cannot write {target}: {why}; export to another path") from None
+        # The disk is that of the target, which need not be the store's.
+        free = "free some room there, or " * (error.errno in NO_ROOM)
+        raise EngineError(f"cannot write {target}: {why}; {free}export to another path") from None
 
 
 @contextmanager

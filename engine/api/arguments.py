@@ -52,6 +52,12 @@ def check_name(path: str) -> None:
         )
 
 
+def check_host_name(name: str) -> None:
+    """Raise EngineError for a name that /etc/hosts cannot hold: it would say something else."""
+    if any(c.isspace() or not c.isprintable() or c == "#" for c in name):
+        raise EngineError(f"{name!r} cannot be a host name: it has a blank or a # in it")
+
+
 def absolute(container: Container, path: str, expand: bool) -> str:
     """`path` from the container's working directory, with its variables if they are asked for."""
     return container.absolute(expanded(container, path, expand))

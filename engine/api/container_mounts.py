@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from engine import files
-from engine.api.arguments import absolute, owner_ids, written_ids
+from engine.api.arguments import absolute, check_host_name, owner_ids, written_ids
 from engine.calls import field
 from engine.model import (
     CacheVolume,
@@ -148,5 +148,6 @@ async def with_service_binding(
     session: Session, parent: Container, alias: str, service: Service
 ) -> Container:
     """The container whose commands reach a service under a name."""
+    check_host_name(alias)
     others = tuple((a, s) for a, s in parent.services if a != alias)
     return replace(parent, services=(*others, (alias, service)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.api.arguments import check_host_name
 from engine.api.container_facts import as_service
 from engine.calls import field
 from engine.errors import EngineError
@@ -61,6 +62,7 @@ async def with_hostname(session: Session, service: Service, hostname: str) -> Se
     """The service under another name."""
     if isinstance(service, Tunnel):
         raise EngineError("a tunnel has no host name of its own")
+    check_host_name(hostname)
     return replace(service, hostname=hostname)
 
 

@@ -95,6 +95,19 @@ def test_engine_that_fills_the_disk_fails_with_what_the_store_takes_of_it(
     assert os.listdir(f"{env['BREWLINE_STORE']}/tmp") == []
 
 
+def test_export_that_fills_another_disk_names_that_one(
+    engine_bin: Path, env: dict[str, str], disk: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(bytes(60_000_000))
+    body = f"await dag.host().file({str(tmp_path / 'large')!r}).export({str(disk / 'copy')!r})"
+    failed = program.run(body, engine_bin, {**env, "BREWLINE_STORE": str(tmp_path / "store")})
+    assert failed.stderr.strip().splitlines()[-1] == (
+        f"dagger.QueryError: cannot write {disk / 'copy'}: no space left on device; "
+        "free some room there, or export to another path"
+    )
+    assert os.listdir(disk) == ["lost+found"]
+
+
 def test_disk_full_of_other_things_costs_the_warm_cache_nothing(
     engine_bin: Path, env: dict[str, str], disk: Path
 ) -> None:

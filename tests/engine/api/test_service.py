@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 
@@ -87,3 +88,15 @@ async def test_a_tunnel_tells_the_address_and_the_ports_of_the_client(
     assert await tunnel.hostname() == "127.0.0.1"
     assert await tunnel.endpoint() == f"127.0.0.1:{await port.port()}"
     await tunnel.stop()
+
+
+@pytest.mark.parametrize("name", ["two names", "web\n1.2.3.4 example.org", "web#"])
+async def test_a_host_name_adds_no_more_than_itself_to_the_hosts_file(
+    base: dagger.Container, name: str
+) -> None:
+    web = base.as_service(args=["sleep", "60"])
+    told = re.escape(f"{name!r} cannot be a host name: it has a blank or a # in it")
+    with pytest.raises(dagger.QueryError, match=told):
+        await web.with_hostname(name).hostname()
+    with pytest.raises(dagger.QueryError, match=told):
+        await base.with_service_binding(name, web).sync()
