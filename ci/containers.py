@@ -42,20 +42,25 @@ def image(context: Context) -> dagger.Container:
     if built and built.image and built.image.published:
         return pulled(context, built.image.reference).with_(fresh(context))
     source = context.source(*IMAGE_SOURCE)
-    return source.docker_build(build_args=_described(context)).with_(fresh(context))
+    described = _described(context)
+    arguments = [dagger.BuildArg(name.upper(), value) for name, value in described.items()]
+    made = source.docker_build(build_args=arguments)
+    for name, value in described.items():
+        if not value:
+            made = built.without_label(f"org.opencontainers.image.{name}")
+    return made.with_(fresh(context))
 
 
-def _described(context: Context) -> list[dagger.BuildArg]:
-    """What the image's labels say of it; a time that nobody knows is that of 1970."""
+def _described(context: Context) -> dict[str, str]:
+    """What the image's labels say of it; what nobody knows is "", and no label."""
     git = context.git
-    created = dt.datetime.fromtimestamp(git.time or 0, dt.UTC)
-    described = {
-        "VERSION": read_version(context.root),
-        "REVISION": f"{git.commit or 'unknown'}{'-dirty' if git.dirty else ''}",
-        "CREATED": created.isoformat().replace("+00:00", "Z"),
-        "SOURCE": context.settings.source,
+    created = dt.datetime.fromtimestamp(git.time, dt.UTC) if git.time is not None else None
+    return {
+        "version": read_version(context.root),
+        "revision": f"{git.commit}{'-dirty' if git.dirty else ''}" if git.commit else "",
+        "created": created.isoformat().replace("+00:00", "Z") if created else "",
+        "source": context.settings.source,
     }
-    return [dagger.BuildArg(name, value) for name, value in described.items()]
 
 
 def pulled(context: Context, reference: str) -> dagger.Container:

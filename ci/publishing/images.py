@@ -13,9 +13,14 @@ from engine.registry.errors import NotFound, RegistryError
 from engine.registry.repository import Manifest, Repository
 from engine.standins import STAND_IN_LABEL
 
+CREATED = "org.opencontainers.image.created"
 REVISION = "org.opencontainers.image.revision"
 SOURCE = "org.opencontainers.image.source"
 VERSION = "org.opencontainers.image.version"
+
+
+class Foreign(RegistryError):
+    """What a tag is on is no image that a run of ours pushed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,10 @@ class Published:
 
 
 def read(repository: Repository, wanted: str) -> Published | None:
-    """The image of a tag or digest, or None where there is none; raises RegistryError."""
+    """The image of a tag or digest, or None where there is none.
+
+    Raises Foreign for what cannot be read as one, RegistryError for what the registry does not do.
+    """
     try:
         manifest = repository.manifest(wanted)
     except NotFound:
@@ -51,7 +59,7 @@ def read(repository: Repository, wanted: str) -> Published | None:
         labels = (json.loads(blob).get("config") or {}).get("Labels") or {}
         return Published(manifest=manifest, labels=dict(labels))
     except (ImageError, ValueError, TypeError, AttributeError) as error:
-        raise RegistryError(f"{wanted} is no image of ours: {error}") from None
+        raise Foreign(f"{wanted} is no image of ours: {error}") from None
 
 
 def require_no_stand_in(names: str, doing: str) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ci.errors import InfrastructureError, Refused
-from ci.publishing.images import Published, read, require_no_stand_in
+from ci.publishing.images import (
+    CREATED,
+    REVISION,
+    Foreign,
+    Published,
+    read,
+    require_no_stand_in,
+)
 from engine.registry.errors import NotFound, RegistryError
 from engine.registry.repository import Repository
+
+Descends = Callable[[str, str], bool | None]
+"""Whether the first commit came after the second; None where nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +33,18 @@ class Put:
         return f"{self.tag} put" if self.moved else f"{self.tag} was there already"
 
 
-def promote(repository: Repository, digest: str, tags: Iterable[str]) -> tuple[Put, ...]:
+def promote(
+    repository: Repository, digest: str, tags: Iterable[str], descends: Descends
+) -> tuple[Put, ...]:
     """Put moving tags on an image that is there, and read each back.
 
-    Raises Refused for an image on a stand-in.
+    Raises Refused for an image on a stand-in, and for one that a tag has gone past already.
     """
     image = required(repository, digest)
     require_no_stand_in(image.stand_in, "promoted")
+    tags = tuple(tags)
+    for tag in tags:
+        _require_ahead(repository, image, tag, descends)
     return tuple(_put(repository, image, tag) for tag in tags)
 
 
@@ -60,6 +76,34 @@ def digest_of(repository: Repository, tag: str) -> str:
         return repository.manifest(tag).digest
     except NotFound:
         return ""
+
+
+def _require_ahead(repository: Repository, image: Published, tag: str, descends: Descends) -> None:
+    """Raise Refused where a tag is on the image of a later commit: an old run was run again."""
+    try:
+        there = read(repository, tag)
+    except Foreign:
+        return  # nothing that a run of ours put there
+    if there is None or there.digest == image.digest:
+        return
+    ours, theirs = image.labels.get(REVISION, ""), there.labels.get(REVISION, "")
+    if not theirs or ours == theirs:
+        return
+    later = descends(theirs, ours)
+    if _created(there) > _created(image) if later is None else later:
+        raise Refused(
+            f"{tag} is on the image of {theirs[:7]}, a later commit than {ours[:7]}, and does not "
+            "move back: run the branch's newest commit, or revert by a new one."
+        )
+
+
+def _created(image: Published) -> dt.datetime:
+    """The time of an image's commit; before all others where it is not told."""
+    try:
+        moment = dt.datetime.fromisoformat(image.labels.get(CREATED, ""))
+    except ValueError:
+        moment = dt.datetime.min
+    return moment.replace(tzinfo=moment.tzinfo or dt.UTC)
 
 
 def _put(repository: Repository, image: Published, tag: str) -> Put:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 from ci.errors import Refused, UsageError
 from ci.publishing import promotion
 from ci.publishing.access import ask
+from ci.source import descends
 from ci.stage import Context, Image, Result, Status
 from ci.tags import moving_tags
 from ci.versions import read_version
@@ -26,7 +29,9 @@ async def run(context: Context) -> Result:
     digest = image.digest or ""
     put = await ask(
         destination,
-        lambda repository: promotion.promote(repository, digest, tags),
+        lambda repository: promotion.promote(
+            repository, digest, tags, functools.partial(descends, context.root)
+        ),
         push=True,
     )
     return Result(

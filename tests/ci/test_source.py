@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ci.errors import UsageError
-from ci.source import Git, read_git
+from ci.source import Git, descends, read_git
 from ci.versions import read_version
 from tests.ci import ROOT
 
@@ -51,6 +51,42 @@ def test_a_clean_tree_has_commit_and_branch(repository: Path) -> None:
 def test_a_changed_or_new_file_makes_the_tree_dirty(repository: Path, name: str) -> None:
     (repository / name).write_text("2")
     assert read_git(repository, {}).dirty
+
+
+@needs_git
+def test_a_commit_descends_from_those_before_it(repository: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    git(repository, "commit", "--quiet", "--allow-empty", "--message", "two")
+    second = git(repository, "rev-parse", "HEAD")
+    assert descends(repository, second, first) is True
+    assert descends(repository, first, second) is False
+    for unknown in ("0" * 40, "--help", "HEAD", ""):
+        assert descends(repository, unknown, first) is None
+
+
+@needs_git
+def test_a_shallow_clone_knows_no_order(repository: Path, tmp_path: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    git(repository, "commit", "--quiet", "--allow-empty", "--message", "two")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), str(clone))
+    assert descends(clone, git(repository, "rev-parse", "HEAD"), first) is None
+
+
+def test_without_git_the_time_is_the_one_that_reproducible_builds_are_given(tmp_path: Path) -> None:
+    assert read_git(tmp_path, {}).time is None
+    assert read_git(tmp_path, {"SOURCE_DATE_EPOCH": "1700000000"}).time == 1700000000
+
+
+@needs_git
+def test_the_time_of_a_commit_is_not_for_the_environment_to_say(repository: Path) -> None:
+    assert read_git(repository, {"SOURCE_DATE_EPOCH": "1"}).time == TIME
+
+
+@pytest.mark.parametrize("given", ["now", "-1", "1.5", "253402300800"])
+def test_a_time_that_is_none_is_refused(tmp_path: Path, given: str) -> None:
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is .*: give seconds since 1970"):
+        read_git(tmp_path, {"SOURCE_DATE_EPOCH": given})
 
 
 @needs_git

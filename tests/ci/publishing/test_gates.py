@@ -19,7 +19,7 @@ from ci.source import Git
 from ci.stage import Context, Image, Result, Status, skipped
 from ci.stages import deploy, release
 from ci.stages import promote as promotion
-from tests.ci.publishing import COMMIT, image, within
+from tests.ci.publishing import COMMIT, image, untold, within
 from tests.ci.publishing.test_verification import describe
 
 PASSED = Result()
@@ -103,7 +103,7 @@ def test_other_branches_and_dirty_trees_move_no_tag(
 
 def ready(where: Destination, made: Published) -> None:
     within(where, lambda r: describe(r, made))
-    within(where, lambda r: promote(r, made.digest, ["latest"]))
+    within(where, lambda r: promote(r, made.digest, ["latest"], untold))
 
 
 def test_a_release_is_put_on_the_promoted_image_once(
