@@ -47,7 +47,7 @@ def image(context: Context) -> dagger.Container:
     made = source.docker_build(build_args=arguments)
     for name, value in described.items():
         if not value:
-            made = built.without_label(f"org.opencontainers.image.{name}")
+            made = made.without_label(f"org.opencontainers.image.{name}")
     return made.with_(fresh(context))
 
 

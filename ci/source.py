@@ -92,7 +92,7 @@ def _given_time(environ: Mapping[str, str]) -> int | None:
         return None
     if not (given.isdecimal() and int(given) <= _LATEST):
         raise UsageError(
-            f"SOURCE_DATE_EPOCH is {given!r}: give seconds since 1970 as a whole number, or unset it."
+            f"SOURCE_DATE_EPOCH is {given!r}: give seconds since 1970 in whole, or unset it."
         )
     return int(given)
 
