@@ -28,6 +28,7 @@ COMMANDS = {
     "release": "tag and publish a release",
     "notify": "archive of logs and reports, email",
     "verify": "whether a published image is what it is said to be",
+    "images": "`images lock`: every image that is named, pinned by its digest",
     "nightly": "the scheduled pipeline test against the live source",
     "plan": "what would run and why, before running it",
     "shell": "a stage, and a terminal where its command failed",
@@ -64,6 +65,7 @@ class Options:
     seconds: float = STAGE_SECONDS
     soak: bool = False
     keep: bool = False
+    check: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -114,6 +116,7 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
         seconds=given.timeout,
         soak=given.soak,
         keep=given.keep,
+        check=given.check,
     )
 
 
@@ -128,7 +131,7 @@ def _with_containers(name: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ci/main.py", description="The CI/CD of Brewline as one program.")
-    parser.set_defaults(action="", rest=[], registry="", soak=False, keep=False)
+    parser.set_defaults(action="", rest=[], registry="", soak=False, keep=False, check=False)
     parser.set_defaults(publish=False, repository="", key=None)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
@@ -146,6 +149,10 @@ def _parser() -> argparse.ArgumentParser:
     each["verify"].add_argument("action", metavar="IMAGE", help="a reference: tag, digest or both")
     each["verify"].add_argument(
         "--key", metavar="FILE", type=Path, help="PEM file of the key that must have signed"
+    )
+    each["images"].add_argument("action", choices=("lock",))
+    each["images"].add_argument(
+        "--check", action="store_true", help="write nothing; fail where a pin is not of now"
     )
     each["deploy"].add_argument("action", metavar="ENV", help="staging or production")
     each["shell"].add_argument("action", metavar="STAGE")

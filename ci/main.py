@@ -28,7 +28,7 @@ BARE = {
 }
 
 # Those that are no run of stages.
-APART = {"engine": "engine_command", "verify": "verify_command"}
+APART = {"engine": "engine_command", "images": "images_command", "verify": "verify_command"}
 
 
 def main(arguments: list[str]) -> int:

@@ -48,7 +48,8 @@ class StandIns:
         self._recipes = _read_recipes(session.settings.images)
 
     def recipe(self, reference: Reference) -> Recipe | None:
-        """The recipe for an image, if there is one."""
+        """The recipe for an image, if there is one; also for a pin: it has what the name has."""
+        reference = replace(reference, digest="") if reference.tag else reference
         for recipe in self._recipes:
             if any(parse_reference(n).canonical == reference.canonical for n in recipe.names):
                 return recipe
@@ -59,8 +60,10 @@ class StandIns:
     ) -> Container:
         """The stand-in for an image that is not to be had, labelled as one.
 
-        Raises EngineError for another platform than this machine's.
+        It is not what the digest of a pin says, so that it goes by the name alone. Raises
+        EngineError for another platform than this machine's.
         """
+        reference = replace(reference, digest="") if reference.tag else reference
         if platform != self._session.platform:
             raise EngineError(
                 f"{reference.familiar} for {platform}: the registry cannot be reached ({why}), "

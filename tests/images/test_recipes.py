@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ci.pins import pins
 from tests.images.recipes import IMAGES, ROOT, names, recipes
 
 RECIPES = [pytest.param(recipe, id=recipe["names"][0]) for recipe in recipes()]
@@ -44,7 +45,12 @@ def test_no_name_stands_twice_and_each_has_a_tag() -> None:
 
 
 def references(path: Path) -> set[str]:
-    """The images a file names: by FROM, by `image:` without a build, by a constant `…IMAGE`."""
+    """The images a file names, without their pins: by FROM, by `image:` without a build, by a
+    constant `…IMAGE`."""
+    return {named.partition("@")[0] for named in _named(path)}
+
+
+def _named(path: Path) -> set[str]:
     if path.suffix == ".py":
         return _constants(ast.parse(path.read_text()))
     if path.suffix in {".yaml", ".yml"}:
@@ -80,6 +86,12 @@ def test_every_image_that_is_named_has_a_stand_in(path: Path) -> None:
 
     assert named, "a file of this list names an image, or this test looks for the wrong thing"
     assert named <= set(names())
+
+
+def test_a_lock_finds_every_image_that_the_graph_names() -> None:
+    ours = {path for path in NAMING if IMAGES not in path.parents}
+
+    assert set(pins(ROOT)) == set().union(*(references(path) for path in ours))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(IMAGES)))

@@ -144,6 +144,16 @@ def test_inside(ask: Ask, image: str, script: str, expected: str) -> None:
     assert shell(ask, image, script) == expected
 
 
+def test_a_pin_that_cannot_be_had_has_the_stand_in_of_its_name(ask: Ask) -> None:
+    pinned = f"{DEBIAN}@sha256:{'0' * 64}"
+
+    async def facts(client: dagger.Client) -> tuple[str | None, str]:
+        container = client.container().from_(pinned)
+        return await container.label("dev.brewline.stand-in"), await container.image_ref()
+
+    assert ask(facts) == (DEBIAN, DEBIAN)
+
+
 @pytest.mark.parametrize(
     ("image", "entrypoint", "arguments"),
     [
