@@ -95,7 +95,7 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return make_bucket(s3_endpoint, f"lake-{uuid.uuid4()}")
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+@pytest.fixture(params=["file", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     """An empty lake on each kind of file system."""
     urls = {

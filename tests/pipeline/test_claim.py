@@ -60,6 +60,7 @@ def test_a_lake_is_written_by_one_at_a_time(any_lake: Lake) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [str, "s3://{}".format], ids=["disk", "s3"])
 def test_the_claim_of_a_killed_process_lapses_at_once(
     at: Callable[[str], str], tmp_path: Path, bucket: str

@@ -15,8 +15,10 @@ from tests.brewery_api.server import BreweryServer
 from tests.pipeline.conftest import Serve
 from tests.pipeline.processes import Run
 
+pytestmark = pytest.mark.slow
 
-@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.slow)])
+
+@pytest.fixture(params=["disk", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     disk = request.param == "disk"
     return str(tmp_path) if disk else f"{request.getfixturevalue('bucket')}/lake"
@@ -45,7 +47,6 @@ def test_a_second_run_is_told_at_once_and_changes_nothing(
     assert (lake.files("silver"), lake.current_run()) == ([], None)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_of_runs_that_begin_together_each_is_committed_or_told(
     api: BreweryServer, url: str

@@ -27,6 +27,8 @@ from tests.pipeline.conftest import SMALL, Serve
 
 # Its meta data, three pages, and its meta data again.
 WHOLE = 5
+# Alike but for how the pages are divided: enough for the long run.
+ONE_TASK = pytest.param(1, marks=pytest.mark.slow)
 
 
 @pytest.fixture
@@ -134,6 +136,7 @@ def test_an_extraction_that_ended_asks_nothing_when_it_is_tried_again(
     assert requests == []
 
 
+@pytest.mark.slow
 def test_pages_that_landed_in_a_bucket_are_not_fetched_again(
     server: BreweryServer, bucket: str
 ) -> None:
@@ -216,7 +219,7 @@ def take_all_but_a_few(server: BreweryServer) -> None:
 @pytest.mark.parametrize(
     "change", [add_first, add_last, take_first, take_first_and_add_last, take_all_but_a_few]
 )
-@pytest.mark.parametrize("tasks", [1, 3])
+@pytest.mark.parametrize("tasks", [ONE_TASK, 3])
 def test_a_source_that_changes_while_it_is_read_is_read_again(
     server: BreweryServer,
     tmp_path: Path,
@@ -305,7 +308,7 @@ def test_a_source_that_never_stands_still_is_an_upstream_error(
         pytest.param(0, "counts 0 breweries but gave 200", id="none"),
     ],
 )
-@pytest.mark.parametrize("tasks", [1, 4])
+@pytest.mark.parametrize("tasks", [ONE_TASK, 4])
 def test_a_total_that_lies_is_an_upstream_error_soon(
     server: BreweryServer, tmp_path: Path, total: int, says: str, tasks: int
 ) -> None:

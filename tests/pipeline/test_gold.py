@@ -70,7 +70,7 @@ letters = st.characters(codec="utf-8", exclude_categories=["Cc"])
 text = st.none() | st.text(letters, min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(st.tuples(text, text, text, text), max_size=8))
 def test_every_format_reads_back_alike_whatever_the_names(rows: list[Row]) -> None:
     lake = Lake.at("memory://gold-formats")
@@ -82,7 +82,7 @@ def test_every_format_reads_back_alike_whatever_the_names(rows: list[Row]) -> No
     assert sum(row["breweries"] for row in forms[0]) == len(rows)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(st.tuples(text, text, text, text), max_size=8), st.randoms())
 def test_bytes_do_not_depend_on_the_order_of_rows(rows: list[Row], chance: Any) -> None:
     place = ["country", "state", "city"]

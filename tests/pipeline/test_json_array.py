@@ -20,7 +20,7 @@ leaves = st.none() | st.floats(allow_nan=False) | st.text(max_size=5)
 rows = st.lists(leaves | st.lists(leaves, max_size=3) | st.dictionaries(st.text(), leaves))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(rows, st.integers(0, 3))
 def test_elements_of_any_array_read_back_as_that_array(rows: list[object], indent: int) -> None:
     elements = array_elements(json.dumps(rows, indent=indent or None, ensure_ascii=indent == 1))

@@ -223,6 +223,7 @@ def running(server: BreweryServer, lake: Path) -> Iterator[subprocess.Popen[byte
             process.stderr.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=lambda blow: blow.name)
 def test_a_run_killed_half_way_leaves_the_last_good_lake(
     serve: Serve, lake: Path, small_rows: list[Brewery], blow: signal.Signals
@@ -240,6 +241,7 @@ def test_a_run_killed_half_way_leaves_the_last_good_lake(
     assert (verdict.run_id, verdict.problems) == ("good", [])
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_page_that_it_was_killed_at(
     serve: Serve, lake: Path, small_rows: list[Brewery]
 ) -> None:

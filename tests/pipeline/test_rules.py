@@ -87,7 +87,7 @@ def lines(draw: st.DrawFn) -> str:
     return json.dumps(draw(records), ensure_ascii=draw(st.booleans()), separators=separators)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 @given(st.lists(lines(), max_size=30))
 @example(['{"id":"1","latitude":"-0"}', '{"id":"1","latitude":-0.0}'])
 def test_the_engine_does_what_the_rules_say(rows: list[str]) -> None:
@@ -96,7 +96,7 @@ def test_the_engine_does_what_the_rules_say(rows: list[str]) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(deadline=None, max_examples=1500)
+@settings(max_examples=1500)
 @given(st.lists(lines(), max_size=60))
 def test_the_engine_does_what_the_rules_say_for_long(rows: list[str]) -> None:
     _compare(rows)

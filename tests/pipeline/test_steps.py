@@ -160,6 +160,7 @@ def test_a_lake_that_is_no_disk_works_alike(api: BreweryServer, good_lake: Path)
         assert memory.read(file) == disk.read(file)
 
 
+@pytest.mark.slow
 def test_equal_input_gives_equal_bytes_whatever_holds_the_lake(
     api: BreweryServer, good_lake: Path, bucket: str
 ) -> None:

@@ -31,6 +31,7 @@ def refused(lake: str, api: str, capsys: pytest.CaptureFixture[str]) -> str:
     return sentence
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_named_and_not_made(
     api: BreweryServer, bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,6 +41,7 @@ def test_a_bucket_that_is_not_there_is_named_and_not_made(
     assert main(["verify", "--lake", missing]) == 3
 
 
+@pytest.mark.slow
 def test_a_store_that_is_down_is_told_from_an_empty_lake(
     api: BreweryServer,
     bucket: str,
@@ -56,6 +58,7 @@ def test_a_store_that_is_down_is_told_from_an_empty_lake(
         Lake.at(bucket).fs.clear_instance_cache()
 
 
+@pytest.mark.slow
 def test_a_bucket_name_that_cannot_be_is_told_in_one_line(
     api: BreweryServer, bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +70,7 @@ def test_an_s3_url_without_a_bucket_is_a_usage_error() -> None:
         Lake.at("s3://")
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_as_infrastructure_and_leaves_the_last_good_run(
     api: BreweryServer, lake: Path
 ) -> None:

@@ -47,7 +47,7 @@ def problems(lake: Lake, profile: Profile) -> list[str]:
     return [check.found for check in verdict.checks if check.status is Status.FAIL]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(st.tuples(texts, texts, texts, texts), max_size=6))
 def test_gold_as_it_is_written_has_no_problem_whatever_the_names(rows: list[Row]) -> None:
     assert problems(*written(rows)) == []

@@ -37,7 +37,7 @@ def expected(rows: list[Row]) -> list[str]:
     return sorted(f"{'unknown' if name is None else name}, {n}" for name, n in twice)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(ROWS)
 def test_a_few_keys_are_compared_as_they_are(rows: list[Row]) -> None:
     assert repeated(rows) == expected(rows)
