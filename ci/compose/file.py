@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from ci.compose import fields
+from ci.compose.definition import Declared, service
+from ci.compose.extends import extended
 from ci.compose.nodes import Node, read_yaml
-from ci.compose.types import Compose, ComposeError, Condition, Dependency, Service
+from ci.compose.texts import declared as read_texts
+from ci.compose.types import Compose, Condition, Dependency, Service
 
-# Keys whose absence changes nothing in a stack that lives for one run.
-_WITHOUT_EFFECT = frozenset(
-    {
-        "container_name",
-        "init",
-        "labels",
-        "logging",
-        "pull_policy",
-        "restart",
-        "stop_grace_period",
-        "stop_signal",
-    }
-)
-_SUPPORTED = frozenset(
-    {
-        "build",
-        "command",
-        "depends_on",
-        "entrypoint",
-        "environment",
-        "expose",
-        "healthcheck",
-        "image",
-        "ports",
-        "profiles",
-        "user",
-        "volumes",
-        "working_dir",
-    }
-)
+_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
 def read_compose(
@@ -48,83 +22,46 @@ def read_compose(
 ) -> Compose:
     """The stack of the file at `path`: the services of no profile, and those of `profiles`.
 
-    `environ` alone gives the variables: nothing of this process's environment slips in.
+    `environ` alone gives the variables: nothing of this process's environment slips in, and no
+    `.env` is read.
     """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ComposeError(f"{path.name} cannot be read: {error.strerror}.") from error
-    root = read_yaml(text, name=path.name, environ=environ)
-    volumes: frozenset[str] = frozenset()
-    nodes: dict[str, Node] = {}
-    for key, value in root.mapping().items():
-        match key:
-            case "services":
-                nodes = value.mapping()
-            case "volumes":
-                volumes = frozenset(_volume(*item) for item in value.mapping().items())
-            case "name" | "version":
-                pass
-            case _ if not key.startswith("x-"):
-                raise value.error(f"top-level '{key}' is not supported")
-    services = {name: _service(name, node, volumes) for name, node in nodes.items()}
+    root = read_yaml(path, environ)
+    top = root.fields(
+        "top-level", "name", "version", "services", "volumes", "networks", "configs", "secrets"
+    )
+    declared = _declared(top)
+    nodes = top["services"].mapping() if "services" in top else {}
+    services: dict[str, Service] = {}
+    for name, node in nodes.items():
+        if not _NAME.fullmatch(name):
+            raise node.error(f"a service's name is of letters, digits, '.', '_', '-', not {name!r}")
+        services[name] = service(name, extended(name, nodes), declared)
     chosen = frozenset(profiles)
     active = {
         name: service
         for name, service in services.items()
         if not service.profiles or service.profiles & chosen
     }
-    return Compose(services=_ordered(active, nodes), volumes=volumes)
+    return Compose(services=_ordered(active, nodes), volumes=declared.volumes)
 
 
-def _volume(name: str, node: Node) -> str:
-    """A named volume; one with a driver, or an external one, would not be fresh in each run."""
-    for key, value in node.mapping().items():
-        if key not in {"name", "labels"}:
-            raise value.error(f"volume {name}: '{key}' is not supported")
-    return name
-
-
-def _service(name: str, node: Node, volumes: frozenset[str]) -> Service:
-    given: dict[str, Node] = {}
-    for key, value in node.mapping().items():
-        if key not in _SUPPORTED | _WITHOUT_EFFECT and not key.startswith("x-"):
-            raise value.error(f"service {name}: '{key}' is not supported")
-        if not value.is_null():
-            given[key] = value
-    if "image" not in given and "build" not in given:
-        raise node.error(f"service {name} has neither 'image' nor 'build'")
-
-    def text(key: str) -> str | None:
-        return given[key].text() if key in given else None
-
-    def command(key: str) -> tuple[str, ...] | None:
-        return fields.command(given[key]) if key in given else None
-
-    def items(key: str) -> list[Node]:
-        return given[key].items() if key in given else []
-
-    mounts = []
-    for item in items("volumes"):
-        mount = fields.mount(item)
-        if mount.named and mount.source not in volumes:
-            raise item.error(f"service {name}: volume {mount.source!r} is not declared")
-        mounts.append(mount)
-    ports = [fields.port(item) for item in items("ports") + items("expose")]
-    return Service(
-        name=name,
-        image=text("image"),
-        build=fields.build(given["build"]) if "build" in given else None,
-        command=command("command"),
-        entrypoint=command("entrypoint"),
-        environment=fields.environment(given["environment"]) if "environment" in given else {},
-        depends_on=fields.depends_on(given["depends_on"]) if "depends_on" in given else (),
-        healthcheck=fields.healthcheck(given["healthcheck"]) if "healthcheck" in given else None,
-        mounts=tuple(mounts),
-        ports=tuple(dict.fromkeys(ports)),
-        profiles=frozenset(item.text() for item in items("profiles")),
-        user=text("user"),
-        working_dir=text("working_dir"),
+def _declared(top: Mapping[str, Node]) -> Declared:
+    volumes = top["volumes"].mapping() if "volumes" in top else {}
+    for name, node in volumes.items():
+        # One with a driver, or an external one, would not be fresh in each run.
+        node.fields(f"volume {name}", "name", "labels")
+        if not _NAME.fullmatch(name):
+            raise node.error(f"a volume's name is of letters, digits, '.', '_', '-', not {name!r}")
+    networks = top["networks"].mapping() if "networks" in top else {}
+    for name, node in networks.items():
+        given = node.fields(f"network {name}", "name", "labels", "driver", "attachable")
+        if "driver" in given and given["driver"].string() != "bridge":
+            raise given["driver"].error(f"network {name}: the only driver is bridge")
+    return Declared(
+        volumes=frozenset(volumes),
+        networks=frozenset({"default", *networks}),
+        configs=read_texts(top["configs"], secret=False) if "configs" in top else {},
+        secrets=read_texts(top["secrets"], secret=True) if "secrets" in top else {},
     )
 
 

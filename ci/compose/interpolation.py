@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPERATORS = (":-", "-", ":?", "?", ":+", "+")
+_OPERATOR = re.compile(r":?[-?+]")
 
 
 def interpolate(text: str, environ: Mapping[str, str]) -> str:
@@ -15,28 +15,13 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
     An unset variable without a default is empty, as in Compose. Raises ValueError for a `$` that
     starts no variable, a brace that is not closed and a required variable that is missing.
     """
-    replaced, end = _expand(text, 0, environ, closing=False)
-    if end != len(text):
-        raise AssertionError("only a closing brace ends an expansion early")
-    return replaced
-
-
-def _expand(text: str, start: int, environ: Mapping[str, str], *, closing: bool) -> tuple[str, int]:
-    """The expansion from `start` to the end, or to the brace that closes an enclosing variable."""
     out: list[str] = []
-    at = start
-    while at < len(text):
-        if closing and text[at] == "}":
-            return "".join(out), at
-        if text[at] != "$":
-            out.append(text[at])
-            at += 1
-            continue
-        value, at = _variable(text, at + 1, environ)
+    at = 0
+    while (dollar := text.find("$", at)) >= 0:
+        out.append(text[at:dollar])
+        value, at = _variable(text, dollar + 1, environ)
         out.append(value)
-    if closing:
-        raise ValueError(f"a brace is not closed in {text!r}")
-    return "".join(out), at
+    return "".join([*out, text[at:]])
 
 
 def _variable(text: str, at: int, environ: Mapping[str, str]) -> tuple[str, int]:
@@ -49,25 +34,41 @@ def _variable(text: str, at: int, environ: Mapping[str, str]) -> tuple[str, int]
         raise ValueError(f"'$' starts no variable in {text!r}: write '$$' for a dollar sign")
     if not braced:
         return environ.get(name[0], ""), name.end()
-    if text.startswith("}", name.end()):
-        return environ.get(name[0], ""), name.end() + 1
-    for operator in _OPERATORS:
-        if text.startswith(operator, name.end()):
-            word, end = _expand(text, name.end() + len(operator), environ, closing=True)
-            return _apply(operator, name[0], word, environ), end + 1
-    raise ValueError(f"a brace is not closed, or an operator is unknown, in {text!r}")
+    end = _closing_brace(text, name.end())
+    operator = _OPERATOR.match(text, name.end())
+    if operator is not None:
+        word = text[operator.end() : end]
+        return _applied(operator[0], name[0], word, environ), end + 1
+    if name.end() == end:
+        return environ.get(name[0], ""), end + 1
+    raise ValueError(f"{text[name.end() : end]!r} is no operator in {text!r}")
 
 
-def _apply(operator: str, name: str, word: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(name)
+def _closing_brace(text: str, at: int) -> int:
+    """Where the variable ends whose braces are open at `at`; others may be within."""
+    depth = 1
+    while at < len(text):
+        if text.startswith(("$$", "${"), at):
+            depth += text[at + 1] == "{"
+            at += 2
+            continue
+        depth -= text[at] == "}"
+        if not depth:
+            return at
+        at += 1
+    raise ValueError(f"a brace is not closed in {text!r}")
+
+
+def _applied(operator: str, name: str, word: str, environ: Mapping[str, str]) -> str:
+    """What the variable comes to; variables of a word that is not needed are not looked at."""
+    value = environ.get(name, "")
     # With a colon an empty value counts as unset.
-    given = bool(value) if operator.startswith(":") else value is not None
-    match operator[-1]:
-        case "-":
-            return value if given and value is not None else word
-        case "+":
-            return word if given else ""
-        case _:
-            if given and value is not None:
-                return value
-            raise ValueError(f"{name} must be set{f': {word}' if word else ''}")
+    given = bool(value) if operator.startswith(":") else name in environ
+    if operator.endswith("+"):
+        return interpolate(word, environ) if given else ""
+    if given:
+        return value
+    word = interpolate(word, environ)
+    if operator.endswith("-"):
+        return word
+    raise ValueError(f"{name} must be set{f': {word}' if word else ''}")

@@ -8,7 +8,7 @@
 #
 # STACK_RUN is one bring-up: all marks are in a folder of that name, so those of an earlier one, which
 # may have died in the middle, are never seen, and volumes are emptied once before their first use.
-set -u
+set -uf
 
 name=$0
 marks=$STACK_FOLDER/$STACK_RUN

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import dagger
 
-from ci.compose.types import Build, Compose, Mount, Service
+from ci.compose.types import Build, Compose, Mount, MountedText, MountKind, Service
+from ci.errors import CheckFailed
 
 # Where the services of one stack leave their marks and logs for each other.
 STACK_FOLDER = "/stack"
@@ -78,11 +79,16 @@ class _Image:
     def command(self, service: Service) -> list[str]:
         """What the service runs; an entrypoint of the file drops the image's command."""
         if service.entrypoint is not None:
-            return [*service.entrypoint, *(service.command or ())]
-        return [
-            *self.entrypoint,
-            *(self.arguments if service.command is None else service.command),
-        ]
+            command = [*service.entrypoint, *(service.command or ())]
+        else:
+            given = self.arguments if service.command is None else service.command
+            command = [*self.entrypoint, *given]
+        if not command:
+            raise CheckFailed(
+                f"Neither the compose file nor its image says what {service.name} runs:"
+                " give it a 'command'."
+            )
+        return command
 
 
 async def services(compose: Compose, bringup: Bringup) -> dict[str, dagger.Service]:
@@ -100,7 +106,9 @@ async def services(compose: Compose, bringup: Bringup) -> dict[str, dagger.Servi
             images[key] = await _Image.of(_image(service, bringup))
         container = images[key].container.with_(_configured(service, bringup))
         for dependency in service.depends_on:
-            container = container.with_service_binding(dependency.service, made[dependency.service])
+            needed = compose.services[dependency.service]
+            for name in (needed.name, *needed.aliases):
+                container = container.with_service_binding(name, made[needed.name])
         command = ["sh", "-c", script, service.name, *images[key].command(service)]
         made[service.name] = container.with_(bringup.joined).as_service(args=command)
         # The SDK asks for the id of whatever a call refers to, all the way down, each time, until
@@ -114,7 +122,7 @@ def with_volumes(service: Service, bringup: Bringup) -> Step:
 
     def step(container: dagger.Container) -> dagger.Container:
         for mount in service.mounts:
-            if mount.named:
+            if mount.kind is MountKind.NAMED:
                 container = container.with_mounted_cache(
                     mount.target, bringup.volume(mount.source), owner=bringup.owner
                 )
@@ -138,20 +146,44 @@ def _configured(service: Service, bringup: Bringup) -> Step:
             container = container.with_user(service.user)
         if service.working_dir is not None:
             container = container.with_workdir(service.working_dir)
+        image = container
         container = container.with_(with_volumes(service, bringup))
         for mount in service.mounts:
-            if not mount.named:
-                container = _bound(container, mount, bringup)
+            container = _mounted(container, mount, image, bringup)
+        for text in service.texts:
+            container = _with_text(container, text, bringup)
         return container
 
     return step
 
 
-def _bound(container: dagger.Container, mount: Mount, bringup: Bringup) -> dagger.Container:
+def _mounted(
+    container: dagger.Container, mount: Mount, image: dagger.Container, bringup: Bringup
+) -> dagger.Container:
+    match mount.kind:
+        case MountKind.NAMED:
+            return container
+        case MountKind.TMPFS:
+            return container.with_mounted_temp(mount.target, size=mount.size)
+        case MountKind.ANONYMOUS:
+            # What the image has there, also where a bind mount covers it.
+            own = image.with_directory(mount.target, bringup.client.directory())
+            return container.with_mounted_directory(mount.target, own.directory(mount.target))
     source = bringup.bind(mount.source)
     if isinstance(source, dagger.File):
         return container.with_mounted_file(mount.target, source)
     return container.with_mounted_directory(mount.target, source, read_only=mount.read_only)
+
+
+def _with_text(
+    container: dagger.Container, text: MountedText, bringup: Bringup
+) -> dagger.Container:
+    if not text.secret:
+        return container.with_new_file(
+            text.target, text.text, permissions=text.mode, owner=text.owner
+        )
+    secret = bringup.client.set_secret(f"brewline-{bringup.key}-{text.name}", text.text)
+    return container.with_mounted_secret(text.target, secret, owner=text.owner, mode=text.mode)
 
 
 def _plan(service: Service) -> Mapping[str, str]:
@@ -160,7 +192,9 @@ def _plan(service: Service) -> Mapping[str, str]:
     return {
         "STACK_FOLDER": STACK_FOLDER,
         "STACK_AFTER": " ".join(f"{d.condition}:{d.service}" for d in service.depends_on),
-        "STACK_VOLUMES": " ".join(f"{m.source}={m.target}" for m in service.mounts if m.named),
+        "STACK_VOLUMES": " ".join(
+            f"{m.source}={m.target}" for m in service.mounts if m.kind is MountKind.NAMED
+        ),
         "STACK_HEALTH": shlex.join(check.command) if check else "",
         "STACK_INTERVAL": str(check.interval if check else 0),
         "STACK_START_INTERVAL": str(check.start_interval if check else 0),

@@ -55,14 +55,46 @@ class Healthcheck:
     start_interval: float = 5.0
 
 
+class MountKind(StrEnum):
+    """What is mounted: a volume with a name or without one, a path of the host, or memory."""
+
+    NAMED = "named volume"
+    ANONYMOUS = "anonymous volume"
+    BIND = "bind"
+    TMPFS = "tmpfs"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A named volume, or a file or folder of the host, at a path of the container."""
+    """What is mounted at a path of the container; `size` is a tmpfs's limit in bytes."""
 
-    source: str
+    kind: MountKind
     target: str
-    named: bool
+    source: str = ""
     read_only: bool = False
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountedText:
+    """A config or a secret: a file of this text at a path of the container."""
+
+    name: str
+    target: str
+    text: str = field(repr=False)
+    secret: bool
+    owner: str = ""
+    mode: int = 0o444
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A port of the container; `published` is empty where the host has none for it."""
+
+    target: int
+    published: str = ""
+    host_ip: str = ""
+    protocol: str = "tcp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +110,10 @@ class Service:
     depends_on: tuple[Dependency, ...] = ()
     healthcheck: Healthcheck | None = None
     mounts: tuple[Mount, ...] = ()
-    ports: tuple[int, ...] = ()
+    texts: tuple[MountedText, ...] = ()
+    ports: tuple[Port, ...] = ()
+    # Other names by which those that depend on it reach it.
+    aliases: tuple[str, ...] = ()
     profiles: frozenset[str] = frozenset()
     user: str | None = None
     working_dir: str | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ci.compose import Compose, ComposeError, read_compose
-from ci.compose.types import Build, Condition, Dependency, Healthcheck, Mount
+from ci.compose.types import Build, Condition, Dependency, Healthcheck, Mount, MountKind, Port
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | No
     ("lines", "name", "expected"),
     [
         pytest.param("command: run --now 'two words'", "command", ("run", "--now", "two words")),
-        pytest.param("command: [run, '--at', 5]", "command", ("run", "--at", "5")),
+        pytest.param("command: [run, '--at', '5']", "command", ("run", "--at", "5")),
         pytest.param("command:", "command", None, id="a null command is the image's"),
         pytest.param("command: []", "command", (), id="an empty command is none"),
         pytest.param("entrypoint: /start.sh -x", "entrypoint", ("/start.sh", "-x")),
@@ -49,35 +49,105 @@ def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | No
         ),
         pytest.param("environment: {A: '${HERE}-$$'}", "environment", dict(A="h-$")),
         pytest.param("user: '1000:0'", "user", "1000:0"),
-        pytest.param("user: 1000", "user", "1000", id="a number as user"),
+        pytest.param("user: ${HERE}", "user", "h", id="a variable as user"),
         pytest.param("working_dir: /srv", "working_dir", "/srv"),
         pytest.param(
-            "ports: ['8080:80', '127.0.0.1:1:81', '82', '83/tcp']", "ports", (80, 81, 82, 83)
+            "ports: ['8080:80', '127.0.0.1:1:81', '82', '83/udp', 84, "
+            "'[::1]:1:85', '127.0.0.1::86']",
+            "ports",
+            (
+                Port(target=80, published="8080"),
+                Port(target=81, published="1", host_ip="127.0.0.1"),
+                Port(target=82),
+                Port(target=83, protocol="udp"),
+                Port(target=84),
+                Port(target=85, published="1", host_ip="::1"),
+                Port(target=86, host_ip="127.0.0.1"),
+            ),
         ),
-        pytest.param("ports: [{target: 80, published: 8080}]", "ports", (80,), id="long port"),
-        pytest.param("expose: ['80', 81]", "ports", (80, 81)),
         pytest.param(
-            "{ports: ['1:80'], expose: [80]}"[1:-1].replace(", ", "\n"), "ports", (80,), id="once"
+            "ports: ['90-91:80-81', '9000-9010:82', '83-84']",
+            "ports",
+            (
+                Port(target=80, published="90"),
+                Port(target=81, published="91"),
+                Port(target=82, published="9000-9010"),
+                Port(target=83),
+                Port(target=84),
+            ),
+            id="ranges of ports",
         ),
         pytest.param(
-            "volumes: ['data:/d']", "mounts", (Mount(source="data", target="/d", named=True),)
+            "ports: [{target: 80, published: '8080', host_ip: '::1', protocol: udp, name: dns}]",
+            "ports",
+            (Port(target=80, published="8080", host_ip="::1", protocol="udp"),),
+            id="long port",
+        ),
+        pytest.param(
+            "ports: [22:22]", "ports", (Port(target=22, published="22"),), id="no base 60"
+        ),
+        pytest.param(
+            "expose: ['80', 81, 82-83/udp]",
+            "ports",
+            (
+                Port(target=80),
+                Port(target=81),
+                Port(target=82, protocol="udp"),
+                Port(target=83, protocol="udp"),
+            ),
+        ),
+        pytest.param("expose: ['80', 80, 80/tcp]", "ports", (Port(target=80),), id="once"),
+        pytest.param(
+            "volumes: ['data:/d']",
+            "mounts",
+            (Mount(kind=MountKind.NAMED, source="data", target="/d"),),
         ),
         pytest.param(
             "volumes: ['./x:/d:ro']",
             "mounts",
-            (Mount(source="./x", target="/d", named=False, read_only=True),),
+            (Mount(kind=MountKind.BIND, source="./x", target="/d", read_only=True),),
         ),
         pytest.param(
             "volumes: [{type: bind, source: /a, target: /b, read_only: true}]",
             "mounts",
-            (Mount(source="/a", target="/b", named=False, read_only=True),),
+            (Mount(kind=MountKind.BIND, source="/a", target="/b", read_only=True),),
             id="long bind",
         ),
         pytest.param(
             "volumes: [{type: volume, source: data, target: /b}]",
             "mounts",
-            (Mount(source="data", target="/b", named=True),),
+            (Mount(kind=MountKind.NAMED, source="data", target="/b"),),
             id="long volume",
+        ),
+        pytest.param(
+            "volumes: [/d]",
+            "mounts",
+            (Mount(kind=MountKind.ANONYMOUS, target="/d"),),
+            id="volume without a name",
+        ),
+        pytest.param(
+            "volumes: [{type: volume, target: /d}]",
+            "mounts",
+            (Mount(kind=MountKind.ANONYMOUS, target="/d"),),
+            id="long volume without a name",
+        ),
+        pytest.param(
+            "volumes: [{type: tmpfs, target: /d, tmpfs: {size: 64m}}]",
+            "mounts",
+            (Mount(kind=MountKind.TMPFS, target="/d", size=64 << 20),),
+            id="long tmpfs",
+        ),
+        pytest.param(
+            "tmpfs: /run", "mounts", (Mount(kind=MountKind.TMPFS, target="/run"),), id="one tmpfs"
+        ),
+        pytest.param(
+            "tmpfs: ['/a:size=1k,mode=1777', /b]",
+            "mounts",
+            (
+                Mount(kind=MountKind.TMPFS, target="/a", size=1024),
+                Mount(kind=MountKind.TMPFS, target="/b"),
+            ),
+            id="more tmpfs",
         ),
         pytest.param("build: ./app", "build", Build(context="./app")),
         pytest.param(
@@ -113,10 +183,22 @@ def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | No
                 start_interval=1.5,
             ),
         ),
+        pytest.param(
+            "healthcheck: {test: x, interval: 0s, retries: 0}",
+            "healthcheck",
+            Healthcheck(command=("sh", "-c", "x")),
+            id="zero stands for the default",
+        ),
+        pytest.param("container_name: shop-web", "aliases", ("shop-web",)),
+        pytest.param("networks: {default: {aliases: [a, b]}}", "aliases", ("a", "b")),
+        pytest.param("networks: [default]", "aliases", (), id="no aliases"),
         pytest.param("healthcheck: {disable: true}", "healthcheck", None, id="disabled check"),
         pytest.param("healthcheck: {test: [NONE]}", "healthcheck", None, id="no check"),
         pytest.param(
-            "restart: always\nlabels: [x]\nx-note: 5\nuser: a", "user", "a", id="no effect"
+            "restart: always\nlabels: [x]\nx-note: 5\ninit: true\nuser: a",
+            "user",
+            "a",
+            id="no effect",
         ),
     ],
 )
@@ -155,7 +237,7 @@ services:
     depends_on:
       job: {condition: service_completed_successfully}
       db: {condition: service_healthy}
-      extra: {required: false}
+      extra: {condition: service_started, required: false, restart: true}
   job: {image: i, depends_on: [db]}
   db: {image: i, healthcheck: {test: ok}}
   extra: {image: i, profiles: [more]}
@@ -175,102 +257,6 @@ def test_a_profile_brings_its_services_in(tmp_path: Path) -> None:
     stack = read(tmp_path, DEPENDING, "more")
     assert "extra" in stack.services
     assert Dependency(service="extra", required=False) in stack.services["last"].depends_on
-
-
-@pytest.mark.parametrize(
-    ("line", "text", "message"),
-    [
-        pytest.param(
-            3,
-            "services:\n  a:\n    network_mode: host\n    image: i",
-            "service a: 'network_mode'",
-            id="key",
-        ),
-        pytest.param(
-            1, "networks: {n: }\nservices: {}", "top-level 'networks'", id="top-level key"
-        ),
-        pytest.param(2, "services:\n  a: {user: x}", "neither 'image' nor 'build'", id="no image"),
-        pytest.param(1, "services: [a]", "a mapping is wanted", id="services as a list"),
-        pytest.param(
-            4, "services:\n  a:\n    image: i\n    command: {x: y}", "a single value", id="command"
-        ),
-        pytest.param(
-            4, 'services:\n  a:\n    image: i\n    command: "it\'s"', "cannot be split", id="quote"
-        ),
-        pytest.param(
-            4, "services:\n  a:\n    image: i\n    user: ${U:?give one}", "give one", id="variable"
-        ),
-        pytest.param(
-            4,
-            "services:\n  a:\n    image: i\n    volumes: ['v:/v']",
-            "'v' is not declared",
-            id="volume",
-        ),
-        pytest.param(
-            4, "services:\n  a:\n    image: i\n    volumes: [data]", "source:target", id="anonymous"
-        ),
-        pytest.param(
-            4, "services:\n  a:\n    image: i\n    volumes: ['./x:y']", "absolute path", id="target"
-        ),
-        pytest.param(
-            4, "services:\n  a:\n    image: i\n    ports: ['53/udp']", "one TCP port", id="udp"
-        ),
-        pytest.param(
-            4, "services:\n  a:\n    image: i\n    ports: ['1-2:1-2']", "one TCP port", id="range"
-        ),
-        pytest.param(
-            5,
-            "services:\n  a:\n    image: i\n    healthcheck:\n      test: [RUN, x]",
-            "starts with CMD",
-            id="test",
-        ),
-        pytest.param(
-            4,
-            "services:\n  a:\n    image: i\n    healthcheck:\n      interval: 5s",
-            "without 'test'",
-            id="no test",
-        ),
-        pytest.param(
-            6,
-            "services:\n  a:\n    image: i\n    healthcheck:\n      test: x\n      interval: 5",
-            "a duration such as",
-            id="duration",
-        ),
-        pytest.param(
-            6,
-            "services:\n  a:\n    image: i\n    depends_on:\n      b:\n        condition: ready",
-            "none of service_started",
-            id="condition",
-        ),
-        pytest.param(
-            3, "services:\n  b: {image: i}\n  a: {image: i, depends_on: [c]}", "'c'", id="unknown"
-        ),
-        pytest.param(
-            3,
-            "services:\n  b: {image: i}\n"
-            "  a: {image: i, depends_on: {b: {condition: service_healthy}}}",
-            "has no healthcheck",
-            id="healthy without a check",
-        ),
-        pytest.param(
-            2,
-            "services:\n  a: {image: i, depends_on: [b]}\n  b: {image: i, depends_on: [a]}",
-            "in a circle",
-            id="circle",
-        ),
-        pytest.param(
-            3, "volumes:\n  v:\n    driver: nfs\nservices: {}", "volume v: 'driver'", id="driver"
-        ),
-        pytest.param(3, "services:\n  a: [\n", "expected the node content", id="no YAML"),
-    ],
-)
-def test_what_is_not_supported_is_named_with_file_and_line(
-    tmp_path: Path, line: int, text: str, message: str
-) -> None:
-    with pytest.raises(ComposeError) as caught:
-        read(tmp_path, text)
-    assert str(caught.value).startswith(f"stack.yaml:{line}: ")
-    assert message in str(caught.value)
 
 
 def test_a_missing_or_empty_file_is_an_error_of_one_sentence(tmp_path: Path) -> None:

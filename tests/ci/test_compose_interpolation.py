@@ -27,6 +27,12 @@ ENVIRON = {"SET": "value", "EMPTY": "", "OTHER": "else"}
         pytest.param("${UNSET:-a}b}", "ab}", id="a brace outside is text"),
         pytest.param("${UNSET:-http://h:80/?a=b}", "http://h:80/?a=b", id="operators in a default"),
         pytest.param("${UNSET:-}", "", id="empty default"),
+        pytest.param("${SET:-${UNSET:?needed}}", "value", id="a default that is not needed"),
+        pytest.param("${SET:+${OTHER}s}|${UNSET:+${NONE?}}", "elses|", id="nested alternative"),
+        pytest.param("${UNSET:-$$}|${UNSET:-$${x}}", "$|${x}", id="escaped in a default"),
+        pytest.param("${UNSET:-$SET}$OTHER", "valueelse", id="bare within and behind"),
+        pytest.param("${UNSET:-a b: c}", "a b: c", id="blanks in a default"),
+        pytest.param("${EMPTY?}|${SET?${NONE?}}", "|value", id="? wants it set, maybe empty"),
     ],
 )
 def test_variables_are_replaced_as_compose_does(text: str, expected: str) -> None:
@@ -39,12 +45,14 @@ def test_variables_are_replaced_as_compose_does(text: str, expected: str) -> Non
         pytest.param("${UNSET:?say so}", "UNSET must be set: say so", id="required with a word"),
         pytest.param("${EMPTY:?}", "EMPTY must be set", id="required but empty"),
         pytest.param("${UNSET?}", "UNSET must be set", id="required"),
+        pytest.param("${UNSET:?set ${OTHER}}", "UNSET must be set: set else", id="nested word"),
+        pytest.param("${UNSET:-${NONE:?this one}}", "NONE must be set: this one", id="nested"),
         pytest.param("5$", "write '$$'", id="dollar at the end"),
         pytest.param("$1", "write '$$'", id="no name"),
         pytest.param("${}", "write '$$'", id="empty braces"),
         pytest.param("${SET", "not closed", id="open brace"),
         pytest.param("${UNSET:-word", "not closed", id="open brace in a default"),
-        pytest.param("${SET!x}", "operator is unknown", id="unknown operator"),
+        pytest.param("${SET!x}", "is no operator", id="unknown operator"),
     ],
 )
 def test_what_is_no_variable_is_refused(text: str, message: str) -> None:
