@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any]:
-    # Here and below: pandas, pyarrow and DuckDB take a second to import, and help needs none.
+    # Here and below: pyarrow and DuckDB take half a second to import, and help needs none.
     from pipeline import quality, steps
 
     run_id = arguments.run_id = arguments.run_id or f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%fZ}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import parquet
 from pipeline.cleaning import SCHEMA
@@ -16,7 +17,7 @@ from pipeline.lake import Lake
 from pipeline.partitions import read_part
 from pipeline.silver import silver_files
 
-__all__ = ["FORMATS", "TABLES", "aggregate", "count", "encode", "read_gold", "write_gold"]
+__all__ = ["TABLES", "aggregate", "count", "encode", "write_gold"]
 
 # Table name and the place that it counts by, coarse to fine.
 TABLES: dict[str, list[str]] = {
@@ -24,7 +25,6 @@ TABLES: dict[str, list[str]] = {
     "breweries_by_city": ["country", "state", "city"],
 }
 FINEST = TABLES["breweries_by_city"]
-FORMATS = ("csv", "json", "parquet")
 COUNT = "breweries"
 _READERS = 2
 
@@ -36,14 +36,13 @@ def count(silver: Any) -> Any:
     return counted.rename_columns([*keys, COUNT])
 
 
-def aggregate(counted: Any, place: list[str]) -> pd.DataFrame:
+def aggregate(counted: Any, place: list[str]) -> Any:
     """Breweries per type and place, sorted by code point, unknown places last."""
     keys = [*place, "brewery_type"]
     summed = counted.group_by(keys, use_threads=False).aggregate([(COUNT, "sum")])
-    frame: pd.DataFrame = summed.rename_columns([*keys, COUNT]).to_pandas(
-        types_mapper={pa.string(): pd.StringDtype("pyarrow")}.get
-    )
-    return frame.sort_values(keys, na_position="last", kind="stable", ignore_index=True)
+    table = summed.rename_columns([*keys, COUNT])
+    order = [(key, "ascending", "at_end") for key in keys]
+    return table.take(pc.sort_indices(table, sort_keys=order))
 
 
 def write_gold(lake: Lake, run_id: str) -> dict[str, int]:
@@ -58,39 +57,23 @@ def write_gold(lake: Lake, run_id: str) -> dict[str, int]:
     lake.clear(folder)
     rows: dict[str, int] = {}
     for name, place in TABLES.items():
-        frame = aggregate(counted, place)
-        for suffix, data in encode(frame).items():
+        table = aggregate(counted, place)
+        for suffix, data in encode(table).items():
             lake.write(f"{folder}/{name}.{suffix}", data)
-        rows[name] = len(frame)
+        rows[name] = table.num_rows
     return rows
 
 
-def read_gold(lake: Lake, run_id: str, name: str, suffix: str) -> list[dict[str, Any]]:
-    """The rows of one gold file, alike whatever its format."""
-    data = lake.read(f"{lake.folder('gold', run_id)}/{name}.{suffix}")
-    if suffix == "csv":
-        frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
-        return [_from_csv(row) for row in frame.to_dict("records")]
-    rows = json.loads(data) if suffix == "json" else parquet.decode(data).to_pylist()
-    return list(rows)
-
-
-def _from_csv(row: dict[Any, Any]) -> dict[str, Any]:
-    # Silver holds no empty text, so an empty cell is a null and nothing else.
-    return {name: int(value) if name == COUNT else (value or None) for name, value in row.items()}
-
-
-def encode(frame: pd.DataFrame) -> dict[str, bytes]:
-    """The frame in every format, by its suffix."""
-    # Not by pandas, which would write its own version into the file.
-    table = pa.table({name: pa.Array.from_pandas(frame[name]) for name in frame.columns}).cast(
-        pa.schema(
-            [pa.field(name, pa.int64() if name == COUNT else pa.string()) for name in frame.columns]
-        )
-    )
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
+def encode(table: Any) -> dict[str, bytes]:
+    """The table in every format, by its suffix."""
+    rows = table.to_pylist()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     return {
-        "csv": frame.to_csv(index=False, lineterminator="\n").encode(),
+        "csv": text.getvalue().encode(),
         "json": f"[\n{lines}\n]\n".encode(),
         "parquet": parquet.encode(table),
     }

@@ -49,7 +49,7 @@ def case(record: object) -> int:
 
 def numbered() -> dict[str, object]:
     """A brewery under the number of the next case."""
-    return BREWERY | {"id": str(len(CASES) + 1)}
+    return {**BREWERY, "id": str(len(CASES) + 1)}
 
 
 def brewery(**changes: object) -> int:

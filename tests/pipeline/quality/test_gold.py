@@ -32,8 +32,8 @@ def written(rows: list[Row]) -> tuple[Lake, Profile]:
     names = ["country", "state", "city", "brewery_type"]
     silver = pa.table([pa.array(column, pa.string()) for column in columns], names=names)
     for table, place in gold.TABLES.items():
-        frame = gold.aggregate(gold.count(silver), place)
-        for suffix, data in gold.encode(frame).items():
+        counted = gold.aggregate(gold.count(silver), place)
+        for suffix, data in gold.encode(counted).items():
             lake.write(f"gold/run=r/{table}.{suffix}", data)
     profile = Profile()
     for country, state, _, kind in rows:
