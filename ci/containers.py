@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import dagger
 
+from ci.connection import first_line, is_environmental, last_lines
+from ci.errors import BrewlineError, CheckFailed, InfrastructureError
 from ci.lockfile import only
 from ci.stage import Context
 from ci.versions import read_version
@@ -49,6 +51,29 @@ def image(context: Context) -> dagger.Container:
         if not value:
             made = made.without_label(f"org.opencontainers.image.{name}")
     return made.with_(fresh(context))
+
+
+async def built(context: Context) -> dagger.Container:
+    """The product's image, made now.
+
+    Raises CheckFailed where the Dockerfile or what it compiles is at fault, InfrastructureError
+    where the output tells of the network or the disk.
+    """
+    try:
+        return await image(context).sync()
+    except dagger.QueryError as error:
+        raise _fault(error, context) from error
+
+
+def _fault(error: dagger.QueryError, context: Context) -> BrewlineError:
+    log = context.report / "build.txt"
+    if isinstance(error, dagger.ExecError):
+        output = f"{error.stdout}\n{error.stderr}".strip()
+        log.write_text(f"{error}\n{output}\n")
+        cause = InfrastructureError if is_environmental(error) else CheckFailed
+        return cause("A step of the Dockerfile failed.", detail=last_lines(output), log=log)
+    log.write_text(f"{error}\n")
+    return CheckFailed(f"The Dockerfile cannot be built: {first_line(error)}.", log=log)
 
 
 def _described(context: Context) -> dict[str, str]:

@@ -10,8 +10,8 @@ import anyio
 import dagger
 
 from ci import containers, execs
-from ci.connection import first_line, is_environmental, last_lines
-from ci.errors import BrewlineError, CheckFailed, InfrastructureError
+from ci.connection import last_lines
+from ci.errors import CheckFailed
 from ci.execs import Check, Checked
 from ci.publishing import push as publishing
 from ci.publishing import sbom
@@ -94,19 +94,4 @@ async def _built(context: Context, earlier: Image | None) -> dagger.Container:
     if earlier:
         return await containers.pulled(context, earlier.reference).sync()
     context.say("docker build …")
-    try:
-        return await containers.image(context).sync()
-    except dagger.QueryError as error:
-        raise _fault(error, context) from error
-
-
-def _fault(error: dagger.QueryError, context: Context) -> BrewlineError:
-    """A failed build as an error: the network's fault where the output says so, else ours."""
-    log = context.report / "build.txt"
-    if isinstance(error, dagger.ExecError):
-        output = f"{error.stdout}\n{error.stderr}".strip()
-        log.write_text(f"{error}\n{output}\n")
-        cause = InfrastructureError if is_environmental(error) else CheckFailed
-        return cause("A step of the Dockerfile failed.", detail=last_lines(output), log=log)
-    log.write_text(f"{error}\n")
-    return CheckFailed(f"The Dockerfile cannot be built: {first_line(error)}.", log=log)
+    return await containers.built(context)
