@@ -34,8 +34,8 @@ class Smtp:
 class Settings:
     """All that the environment may tell a run.
 
-    `brewery_api` is the live source of the nightly run, `last_good` where it keeps what the last
-    good one came to.
+    `brewery_api` is the live source of the nightly run, `cache` the folder of what runs of this
+    machine keep for each other.
     `workflow` and `source` are URLs on GitHub, empty elsewhere; without `destination` nothing is
     published.
     """
@@ -47,7 +47,7 @@ class Settings:
     source: str = ""
     destination: Destination | None = None
     brewery_api: str = PUBLIC_API
-    last_good: Path = Path(os.devnull)
+    cache: Path = Path(os.devnull)
 
     @classmethod
     def from_environment(
@@ -60,7 +60,7 @@ class Settings:
             source=_on_github("GITHUB_REPOSITORY", environ),
             destination=destination,
             brewery_api=environ.get("BREWERY_API") or PUBLIC_API,
-            last_good=cache_folder(environ) / "nightly.json",
+            cache=cache_folder(environ),
             brewery_csv=_existing_file("BREWERY_CSV", environ),
             smtp=_smtp(environ),
         )

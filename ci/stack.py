@@ -14,7 +14,8 @@ import dagger
 from ci.compose import Compose
 from ci.compose.services import STACK_FOLDER, Bringup, services, with_volumes
 from ci.compose.types import Condition
-from ci.containers import image
+from ci.configuration import configuration
+from ci.containers import built
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
 from ci.stage import Context, Ran
 
@@ -57,17 +58,17 @@ async def drive(context: Context, compose: Compose, *, key: str, token: str) -> 
     The driver is the only exec, and services are started for it and end with it: where the engine
     remembers it, nothing is started.
     """
+    product = await built(context)
     bringup = Bringup(
         client=context.client,
         key=key,
         token=context.client.set_secret(f"brewline-stack-{key}", token),
         owner=_OWNER,
         bind=_bind(context),
-        build=lambda _: image(context),
+        build=lambda _: product,
     )
     driver = (
-        image(context)
-        .with_mounted_directory("/driver", context.source(DRIVER))
+        product.with_mounted_directory("/driver", context.source(DRIVER))
         .with_workdir("/driver")
         .with_(bringup.joined)
         .with_(with_volumes(compose.services["scheduler"], bringup))
@@ -84,6 +85,7 @@ async def drive(context: Context, compose: Compose, *, key: str, token: str) -> 
     status = await done.exit_code()
     context.ran.append(Ran(container=done, command=tuple(command), exit_code=status))
     await done.directory(_OUT).export(str(context.report), wipe=True)
+    _write(context.report / "configuration.json", configuration(compose))
     verdict = _read_verdict(context, status)
     if context.keep:
         await _keep(context, compose, stack, verdict)
@@ -182,6 +184,10 @@ def _rows(path: Path) -> int:
         raise UsageError(f"BREWERY_CSV names {path}, which is no CSV in UTF-8: {error}.") from error
 
 
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
 def _read_verdict(context: Context, status: int) -> dict[str, Any]:
     path = context.report / "verdict.json"
     try:
@@ -197,3 +203,10 @@ def failure(context: Context, failed: Mapping[str, Any]) -> BrewlineError:
     log = context.report / (failed["log"] or "verdict.json")
     detail = "\n".join(failed["lines"])
     return _ERRORS[failed["class"]](failed["message"], detail=detail, log=log)
+
+
+def spent(verdict: Mapping[str, Any], seconds: float) -> str:
+    """Where the seconds of a run went: the stack's own start, the DAG run, and all else."""
+    start, run = verdict["steps"]["start"], verdict["steps"]["run"]
+    rest = max(seconds - start - run, 0)
+    return f"stack up in {start:.1f} s, DAG run of {run:.1f} s, all else {rest:.1f} s"

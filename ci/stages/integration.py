@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from itertools import count
 
 from ci.compose import read_compose
 from ci.containers import IMAGE_SOURCE
-from ci.stack import API, COMPOSE_FILE, DRIVER, drive, failure, variables
+from ci.stack import API, COMPOSE_FILE, DRIVER, drive, failure, spent, variables
 from ci.stage import Context, Result
+from ci.turns import turn
 
 
 async def run(context: Context) -> Result:
     """Bring the stack up, run the pipeline in it and verify the lake that this run made."""
+    began = time.monotonic()
     compose = read_compose(context.root / COMPOSE_FILE, variables(context, API), profiles=["test"])
     content = await _content(context)
     for attempt in count():
         token = secrets.token_hex(16)
         key = hashlib.sha256(f"{content} {attempt}".encode()).hexdigest()[:16]
-        verdict = await drive(context, compose, key=key, token=token)
+        # Two stacks of one key would empty each other's volumes.
+        async with turn(context.settings.cache / "integration.lock", key, context.say):
+            verdict = await drive(context, compose, key=key, token=token)
         fresh = verdict["run"] == hashlib.sha256(token.encode()).hexdigest()
         # A failure that is only remembered proves nothing: it may have been the machine.
         # The next attempt has another key; if that one passed before, its success is remembered.
@@ -32,6 +37,7 @@ async def run(context: Context) -> Result:
         f"{lake['bronze_rows']:,} rows in bronze, {lake['silver_rows']:,} in silver, "
         f"{lake['gold_rows']:,} in gold"
         + "".join(f"; warning: {warning}" for warning in lake["warnings"][:1])
+        + (f"; {spent(verdict, time.monotonic() - began)}" if fresh else "")
     )
     return Result(reason=reason, cached=not fresh)
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import dagger
 
 from ci.compose import read_compose
-from ci.containers import image
+from ci.containers import built
 from ci.errors import BrewlineError, InfrastructureError, UpstreamDown
 from ci.stack import API, COMPOSE_FILE, DRIVER, drive, failure, variables
 from ci.stage import Context, Ran, Result
@@ -46,20 +46,22 @@ class Good:
     def read(cls, path: Path, api: str) -> Self | None:
         """The last good run against that source, or None where none is known."""
         try:
-            found = cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
+            record = json.loads(path.read_text())
+            numbers = {name: record[name] + 0 for name in ("rows", "silver_rows", "seconds")}
+            found = cls(finished=str(record["finished"]), api=record["api"], **numbers)
+        except (OSError, ValueError, TypeError, LookupError):
             return None
         return found if found.api == api else None
 
     def write(self, path: Path) -> None:
-        """Keep it for the next run to be compared with."""
+        """Keep it for the next run to be compared with; raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
 async def run(context: Context) -> Result:
     """Bring the stack up, have the DAG fetch from the live source, verify, and compare."""
-    api, history = context.settings.brewery_api, context.settings.last_good
+    api, history = context.settings.brewery_api, context.settings.cache / "nightly.json"
     before = Good.read(history, api)
     try:
         await _answers(context, api)
@@ -78,7 +80,10 @@ async def run(context: Context) -> Result:
             error.detail = f"{error.detail}\n{known}".strip()
         raise
     now = Good.of(api, verdict)
-    now.write(history)
+    try:
+        now.write(history)
+    except OSError as error:  # the run is as good as it is
+        context.say(f"the next run has nothing to compare with: {history}: {error.strerror}")
     return Result(reason=compared(now, before))
 
 
@@ -99,7 +104,7 @@ async def _answers(context: Context, api: str) -> None:
         return
     command = ["python", "-m", "tests.integration.source", api]
     asked = (
-        image(context)
+        (await built(context))
         .with_mounted_directory("/driver", context.source(DRIVER))
         .with_workdir("/driver")
         .with_env_variable("BREWLINE_ASKED", secrets.token_hex(8))

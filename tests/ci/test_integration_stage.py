@@ -35,7 +35,7 @@ def context(tmp_path: Path, csv: Path | None = None) -> Context:
         client=dagger.Client(),
         root=ROOT,
         git=Git(commit=None, branch=None, dirty=False),
-        settings=Settings(github=False, brewery_csv=csv, smtp=None),
+        settings=Settings(github=False, brewery_csv=csv, smtp=None, cache=tmp_path / "cache"),
         reports=tmp_path,
         report=tmp_path,
         say=print,
@@ -57,7 +57,8 @@ class Engine:
             self.driven += 1
             failure = self.outcomes.pop(0)
             run = hashlib.sha256(token.encode()).hexdigest()
-            result = {"failure": failure} if failure else {"lake": LAKE}
+            steps = {"start": 8.0, "run": 21.0}
+            result = {"failure": failure} if failure else {"lake": LAKE, "steps": steps}
             self.memory[key] = {"passed": failure is None, "run": run, **result}
         return self.memory[key]
 
@@ -81,9 +82,9 @@ async def test_a_run_with_nothing_changed_is_remembered(tmp_path: Path, engine: 
     first = await integration.run(context(tmp_path))
     second = await integration.run(context(tmp_path))
     assert (first.cached, second.cached, engine.driven) == (False, True, 1)
-    assert first.reason == (
-        "12,000 rows in bronze, 11,820 in silver, 319 in gold; warning: drift: odd"
-    )
+    rows = "12,000 rows in bronze, 11,820 in silver, 319 in gold; warning: drift: odd"
+    assert first.reason.startswith(f"{rows}; stack up in 8.0 s, DAG run of 21.0 s, all else ")
+    assert second.reason == rows
 
 
 @pytest.mark.anyio

@@ -23,7 +23,18 @@ def test_a_good_run_is_kept_for_the_next_one(tmp_path: Path) -> None:
     assert Good.read(path, API) == good
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", '{"rows": 1}', "{"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        '{"rows": 1}',
+        "{",
+        '{"finished": "x", "api": "https://api.example.org", "rows": "1", "silver_rows": 1,'
+        ' "seconds": 1}',
+    ],
+)
 def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "nightly.json"
     path.write_text(text)

@@ -1,0 +1,46 @@
+"""What the services of a stack were started with, to be read by whoever looks for a reason."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ci.compose.types import Compose, Service
+
+# What ends in _FILE tells where a secret is, not what it is.
+_SECRET = re.compile(r"(?!.*_FILE$).*(PASSWORD|SECRET|TOKEN|KEY|CONN_|CREDENTIAL)", re.IGNORECASE)
+# The password of a URL such as postgresql://user:password@host.
+_IN_URL = re.compile(r"(?<=://)([^:@/\s]*):[^@/\s]*@")
+_HIDDEN = "***"
+
+
+def configuration(compose: Compose) -> dict[str, Any]:
+    """Image, command, environment and needs of each service; no value of a secret is in it."""
+    return {service.name: _described(service) for service in compose.services.values()}
+
+
+def _described(service: Service) -> dict[str, Any]:
+    secrets = [value for name, value in service.environment.items() if value and _secret(name)]
+    return {
+        "image": service.image,
+        "built": service.build is not None,
+        "entrypoint": service.entrypoint,
+        "command": service.command and [_without(secrets, word) for word in service.command],
+        "environment": {
+            name: _HIDDEN if value and _secret(name) else _without(secrets, value)
+            for name, value in sorted(service.environment.items())
+        },
+        "depends_on": {need.service: str(need.condition) for need in service.depends_on},
+        "healthcheck": service.healthcheck and list(service.healthcheck.command),
+        "volumes": {mount.target: mount.source for mount in service.mounts},
+    }
+
+
+def _secret(name: str) -> bool:
+    return _SECRET.match(name) is not None
+
+
+def _without(secrets: list[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, _HIDDEN)
+    return _IN_URL.sub(rf"\1:{_HIDDEN}@", text)
