@@ -230,7 +230,11 @@ def test_a_run_is_unpaused_then_triggered_by_name(answers: Answers, run: DagRun)
 
 @pytest.mark.parametrize(
     ("kind", "cause"),
-    [("pipeline.errors.UpstreamError", Cause.UPSTREAM), ("KeyError", Cause.CODE)],
+    [
+        ("pipeline.errors.UpstreamError", Cause.UPSTREAM),
+        ("pipeline.errors.StorageError", Cause.INFRASTRUCTURE),
+        ("KeyError", Cause.CODE),
+    ],
 )
 def test_a_failed_run_is_explained_by_the_task_that_failed_first(
     answers: Answers, run: DagRun, kind: str, cause: Cause
@@ -266,6 +270,20 @@ def test_a_run_that_takes_too_long_names_what_is_unfinished(answers: Answers, ru
     with pytest.raises(Failed, match="did not end within 0 s") as caught:
         run.run(0)
     assert (caught.value.cause, caught.value.lines) == (Cause.CODE, ("slow: running",))
+
+
+def test_a_run_that_takes_too_long_tells_what_the_task_at_work_said_last(
+    answers: Answers, run: DagRun
+) -> None:
+    answers.states = ["running"]
+    answers.tasks = [task("next", "queued", end=""), task("slow", "running", end="")]
+    log = run.logs / "dag_id=d/run_id=r/task_id=slow/attempt=2.log"
+    log.parent.mkdir(parents=True)
+    log.write_text('{"level": "info", "event": "page 7"}\nno JSON\n')
+    with pytest.raises(Failed, match="task slow is still at work") as caught:
+        run.run(0)
+    assert caught.value.lines == ("next: queued", "slow: running", "page 7", "no JSON")
+    assert caught.value.log == f"logs/tasks/{log.relative_to(run.logs)}"
 
 
 def test_a_component_that_dies_ends_the_wait(answers: Answers, run: DagRun) -> None:

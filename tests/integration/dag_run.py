@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.airflow import Airflow
-from tests.integration.logs import task_trouble, worst_component
+from tests.integration.logs import last_events, task_trouble, worst_component
 from tests.integration.stack import Stack
 from tests.integration.verdict import Cause, Failed
 
-# The data product raises this when the source is down or sends what is no JSON of the API.
-_UPSTREAM = "UpstreamError"
+# What the data product raises when it is the world outside that failed: the source is down or sends
+# what is no JSON of the API; the place of the lake is full, forbidden or not there.
+_OUTSIDE = {"UpstreamError": Cause.UPSTREAM, "StorageError": Cause.INFRASTRUCTURE}
 _POLL_SECONDS = 0.5
 
 
@@ -67,16 +68,18 @@ class DagRun:
         return [{key: task.get(key) for key in keys} for task in tasks]
 
     def _too_long(self, limit: float) -> Failed:
-        unfinished = [
-            f"{_name(task)}: {task['state']}"
-            for task in self.states()
-            if task["state"] not in {"success", "skipped"}
-        ]
+        unfinished = [task for task in self.states() if task["state"] not in {"success", "skipped"}]
+        states = [f"{_name(task)}: {task['state']}" for task in unfinished]
+        # What is at work holds up the others: its log tells how far it came.
+        running = next((task for task in unfinished if task["state"] == "running"), None)
+        log = self._log(running) if running else Path()
+        said = last_events(self.logs / log) if running else ()
         return Failed(
             Cause.CODE,
-            f"{self.dag_id} did not end within {limit:g} s.",
-            log="logs/tasks",
-            lines=tuple(unfinished[:12]),
+            f"{self.dag_id} did not end within {limit:g} s"
+            + (f": task {_name(running)} is still at work." if running else "."),
+            log=f"logs/tasks/{log}" if running else "logs/tasks",
+            lines=(*states[:12], *said),
         )
 
     def _explained(self, state: str) -> Failed:
@@ -95,9 +98,8 @@ class DagRun:
                 log=f"logs/components/{log_file.name}" if log_file else "logs/components",
                 lines=trouble.lines,
             )
-        upstream = trouble.kind.rpartition(".")[2] == _UPSTREAM
         return Failed(
-            Cause.UPSTREAM if upstream else Cause.CODE,
+            _OUTSIDE.get(trouble.kind.rpartition(".")[2], Cause.CODE),
             f"Task {_name(first)} failed: {trouble.summary}",
             log=f"logs/tasks/{log}",
             lines=trouble.lines,

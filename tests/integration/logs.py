@@ -71,6 +71,18 @@ def task_trouble(log: Path) -> Trouble | None:
     return found
 
 
+def last_events(log: Path, count: int = 5) -> tuple[str, ...]:
+    """What a task's log said last, in words."""
+    said = []
+    for line in _read(log)[-count:]:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        said.append(str(record.get("event", line)) if isinstance(record, dict) else line)
+    return tuple(said)
+
+
 def _recorded(record: dict[str, Any]) -> Trouble:
     summary = str(record.get("event", ""))
     details = record.get("error_detail") or ()
