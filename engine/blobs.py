@@ -70,6 +70,8 @@ def _layer_file(store: Store, layer: str, form: Form, stop: Stop) -> LayerFile:
                 with known.path.open("rb") as source:
                     packed = repack(source, target, compression=wanted)
         own = known is None and wanted == "gzip"
+        if own:  # what is sent from here is not fetched again
+            store.remember(digest("packed", packed.digest), _layer_of_an_image(layer))
         return keep(store, layer, packed, draft, forced=None if own else wanted)
     finally:
         draft.unlink(missing_ok=True)
@@ -136,9 +138,14 @@ def stacked(
 
 
 def unpacked_before(store: Store, layer: StoredLayer) -> str | None:
-    """The layer of the store that was unpacked from such a blob."""
+    """The layer of the store that was unpacked from such a blob, or packed into this one."""
     record = store.recall(digest("unpacked", layer.diff_id))
+    record = record or store.recall(digest("packed", layer.digest))
     return None if record is None else str(record["layers"][0])
+
+
+def _layer_of_an_image(layer: str) -> dict[str, object]:
+    return {"layers": [layer], "what": "a layer of an image"}
 
 
 def unpacked(store: Store, layer: StoredLayer, source: BinaryIO, stop: Stop) -> tuple[str, Layer]:
@@ -151,8 +158,7 @@ def unpacked(store: Store, layer: StoredLayer, source: BinaryIO, stop: Stop) -> 
             checked = cast(BinaryIO, CheckedReader(source, stop))
             blob = unpack(checked, top, digest=layer.digest, diff_id=layer.diff_id)
         name = store.adopt(top)
-        record = {"layers": [name], "what": "a layer of an image"}
-        store.remember(digest("unpacked", layer.diff_id), record)
+        store.remember(digest("unpacked", layer.diff_id), _layer_of_an_image(name))
         return name, blob
     finally:
         shutil.rmtree(folder, ignore_errors=True)

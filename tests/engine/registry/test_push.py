@@ -73,6 +73,18 @@ def test_only_what_the_registry_lacks_is_sent(
     assert images.manifest(f"{env['R']}/c/d:v1") == images.manifest(f"{env['R']}/a/b:v1")
 
 
+def test_a_layer_that_was_sent_is_not_fetched_again(
+    engine_bin: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    body = """
+where = await fresh().with_new_file("/f", "x").with_new_file("/g", "y").publish(R + "/a/b:v1")
+print(await dag.container().from_(where).without_file("/g").rootfs().entries())
+"""
+    assert printed(body, engine_bin, env) == ["['f', 'nonce']"]
+    # The configuration alone.
+    assert images.requests(tmp_path, images.FETCHED) == 1
+
+
 def test_layers_of_a_pulled_image_stay_what_they_are(
     engine_bin: Path, env: dict[str, str], elsewhere: dict[str, str]
 ) -> None:
