@@ -24,7 +24,16 @@ from pipeline.storage import (
     writing_errors,
 )
 
-__all__ = ["LAYERS", "STARTS", "Lake", "is_run_id", "lake_run_id", "start_path", "utc_now"]
+__all__ = [
+    "LAYERS",
+    "POINTER",
+    "STARTS",
+    "Lake",
+    "is_run_id",
+    "lake_run_id",
+    "start_path",
+    "utc_now",
+]
 
 POINTER = "current.json"
 STARTS = "starts"

@@ -57,5 +57,6 @@ def _content(seen: register.Reading, path: str) -> dict[str, Any]:
 
 def _damaged(name: str, why: object) -> LakeError:
     return LakeError(
-        f"{name} is damaged ({why}): restore it, or delete it and run again; no layer is lost"
+        f"{name} is damaged ({why}): restore it, or delete it and run again; no layer is lost, but "
+        "`prune` will take the runs before for dead"
     )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 from pipeline.claim import Claim
 from pipeline.errors import LakeError, UsageError
-from pipeline.lake import LAYERS, STARTS, Lake, is_run_id, start_path
+from pipeline.lake import LAYERS, POINTER, STARTS, Lake, is_run_id, start_path
 
 __all__ = ["ABANDONED_AFTER", "Pruned", "prune"]
 
@@ -32,17 +32,22 @@ def prune(
 ) -> Pruned:
     """Remove all but the `keep` newest committed runs (None: none), and runs that died long ago.
 
-    The run that readers see is always kept. ConflictError while a run is writing the lake.
+    The run that readers see is always kept. ConflictError while a run is writing the lake,
+    LakeError where finished runs but no pointer to them tell that it was lost.
     """
     if keep is not None and keep < 1:
         raise UsageError(f"Keeping {keep} runs would leave readers none: keep 1 or more.")
     with Claim(lake, "`prune`") as claim:
         committed = lake.committed_runs()
+        known = _known_runs(lake)
+        if not committed and (finished := sorted(run for run in known if _is_good(lake, run))):
+            raise LakeError(
+                f"No run is committed, but {', '.join(finished[-3:])} came to a good verdict: "
+                f"restore {POINTER}, or run again, before anything is pruned"
+            )
         old = set() if keep is None else set(committed[keep:])
         dead = {
-            run_id
-            for run_id in _known_runs(lake) - set(committed)
-            if _is_dead(lake, run_id, abandoned_after)
+            run_id for run_id in known - set(committed) if _is_dead(lake, run_id, abandoned_after)
         }
         if not dry_run:
             for run_id in dead:
@@ -69,6 +74,15 @@ def _remove(lake: Lake, run_id: str) -> None:
         lake.clear(lake.folder(layer, run_id))
     # Last, so that a run of which this was killed half way stays known for one that began.
     lake.clear(start_path(run_id))
+
+
+def _is_good(lake: Lake, run_id: str) -> bool:
+    try:
+        return bool(
+            lake.read_json(f"{lake.folder('verdict', run_id)}/verdict.json")["status"] != "fail"
+        )
+    except (LakeError, KeyError):
+        return False
 
 
 def _is_dead(lake: Lake, run_id: str, abandoned_after: timedelta) -> bool:

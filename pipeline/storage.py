@@ -60,11 +60,11 @@ def open_storage(url: str) -> tuple[AbstractFileSystem, str]:
         raise UsageError("The lake URL is empty: give a path or a URL such as file:///data/lake.")
     try:
         # Other processes write the same lake, so a listing that was kept would be a stale one.
-        fs, root = url_to_fs(url, use_listings_cache=False)
+        fs, root = url_to_fs(url, use_listings_cache=False, **_s3_options(url))
     except (ValueError, ImportError) as error:
         raise UsageError(f"The lake URL {url!r} cannot be used: {error}.") from error
     if is_s3(fs):
-        # It retries on top of its client, which has tried five times by then; and with more than
+        # It retries on top of its client, and what breaks off within an answer; and with more than
         # one request at a time for a file, it asks for each file's size before.
         fs.retries, fs.max_concurrency = 2, 1
     root = root.rstrip("/")
@@ -73,6 +73,14 @@ def open_storage(url: str) -> tuple[AbstractFileSystem, str]:
             f"The lake URL {url!r} names no bucket: give one such as s3://bucket/lake."
         )
     return fs, root
+
+
+def _s3_options(url: str) -> dict[str, Any]:
+    """So that a store which never answers is given up within some 70 seconds."""
+    if not url.startswith(("s3://", "s3a://")):
+        return {}
+    tries = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"retries": {"total_max_attempts": 3}}
+    return {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, **tries}}
 
 
 def is_s3(fs: AbstractFileSystem) -> bool:

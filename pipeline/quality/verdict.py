@@ -55,7 +55,8 @@ class Verdict:
         if failed:
             more = f" ({len(failed) - 1} more)" if len(failed) > 1 else ""
             cure = f" {failed[0].cure}" if failed[0].cure else ""
-            return [f"Run {self.run_id} fails: {failed[0].sentence}{more}.{cure}"]
+            what = f"Run {self.run_id}" if self.run_id else "The lake"
+            return [f"{what} fails: {failed[0].sentence}{more}.{cure}"]
         return [f"Run {self.run_id} passes with a warning: {text}" for text in self.warnings]
 
     def _sentences(self, status: Status) -> list[str]:

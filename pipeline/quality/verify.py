@@ -35,14 +35,17 @@ _DRIFT = "like the last good run"
 def verify(lake: Lake, run_id: str | None = None) -> Verdict:
     """Judge a run, by default the committed one; bad data does not raise.
 
-    UsageError for what is no run id and for limits that cannot be read.
+    UsageError for a lake without a committed run, what is no run id and limits that cannot be read.
     """
     try:
         runs = lake.committed_runs()
     except LakeError as error:
         return _unreadable(run_id or "", str(error))
     if run_id is None and not runs:
-        return _unreadable("", "the lake holds no committed run: `pipeline run` makes one")
+        raise UsageError(
+            f"The lake at {lake.root} holds no committed run to judge: make one with "
+            "`python -m pipeline run`, or correct the URL."
+        )
     run_id = run_id or runs[0]
     lake.folder("bronze", run_id)  # refuses what is no run id
     limits = read_limits(lake)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.claim import Claim
-from pipeline.errors import ConflictError, UsageError
+from pipeline.errors import ConflictError, LakeError, UsageError
 from pipeline.lake import LAYERS, Lake
 from pipeline.retention import Pruned, prune
 
@@ -108,6 +108,20 @@ def test_folders_that_are_no_runs_stay(tmp_path: Path) -> None:
         "run=a",
     ]
     assert (tmp_path / "other/run=b").exists()
+
+
+def test_nothing_is_pruned_when_the_pointer_was_lost(lake: Path) -> None:
+    (lake / "current.json").unlink()
+    with pytest.raises(LakeError, match="good came to a good verdict: restore current.json"):
+        prune(Lake.at(str(lake)), abandoned_after=AT_ONCE)
+    assert left(Lake.at(str(lake))) == {"good"}
+
+
+def test_a_lake_with_nothing_but_failed_runs_is_pruned(tmp_path: Path) -> None:
+    lake = Lake.at(str(tmp_path))
+    write_runs(lake, committed="", dead="ab")
+    lake.write_json("verdict/run=a/verdict.json", {"status": "fail"})
+    assert prune(lake, abandoned_after=AT_ONCE) == Pruned([], ["a", "b"])
 
 
 def test_the_command_says_what_it_removed(

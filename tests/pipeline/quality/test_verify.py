@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import steps
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 from pipeline.lake import Lake
 from pipeline.quality import Verdict, verify
 from pipeline.quality.check import Status
@@ -48,9 +48,8 @@ def test_a_good_run_has_no_problems_and_its_counts_agree(good_lake: Path) -> Non
 
 
 def test_a_new_lake_has_nothing_to_verify(tmp_path: Path) -> None:
-    verdict = verify(Lake.at(str(tmp_path / "none")))
-    assert verdict.run_id == ""
-    assert "no committed run" in verdict.problems[0]
+    with pytest.raises(UsageError, match="/none holds no committed run to judge: make one"):
+        verify(Lake.at(str(tmp_path / "none")))
 
 
 def test_a_run_that_is_not_there_misses_every_layer(good_lake: Path) -> None:
@@ -60,7 +59,9 @@ def test_a_run_that_is_not_there_misses_every_layer(good_lake: Path) -> None:
 
 def test_a_damaged_pointer_is_a_problem(lake: Path) -> None:
     (lake / "current.json").write_text("{")
-    assert "current.json is damaged" in verify(Lake.at(str(lake))).problems[0]
+    verdict = verify(Lake.at(str(lake)))
+    assert "current.json is damaged" in verdict.problems[0]
+    assert verdict.told[0].startswith("The lake fails: ")
 
 
 def part(lake: Path) -> Path:
