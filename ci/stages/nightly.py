@@ -114,7 +114,9 @@ async def _answers(context: Context, api: str) -> None:
     context.ran.append(Ran(container=asked, command=tuple(command), exit_code=status))
     if status == 0:
         return
-    said = (await asked.stderr()).strip().splitlines()[-1:] or [f"exit status {status}"]
+    log = context.report / "source.txt"
+    log.write_text(await asked.stderr())
+    said = log.read_text().strip().splitlines()[-1:] or [f"exit status {status}"]
     if status == _UPSTREAM:
-        raise UpstreamDown(said[0])
-    raise InfrastructureError(f"The source could not be asked: {said[0]}")
+        raise UpstreamDown(said[0], log=log)
+    raise InfrastructureError(f"The source could not be asked: {said[0]}", log=log)
