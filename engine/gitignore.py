@@ -59,6 +59,30 @@ class GitIgnore:
         rules = tuple(rule for line in _lines(text) if (rule := _rule(line)))
         return GitIgnore(((prefix, rules), *self.files))
 
+    @property
+    def negates(self) -> bool:
+        """Whether any rule takes something back in."""
+        return any(rule.negated for _, rules in self.files for rule in rules)
+
+    def leaves_out(self, path: str, *, directory: bool) -> bool:
+        """Whether the Dagger engine leaves `path` out, wherever it lies.
+
+        A rule holds for what lies in a directory that it names, too, and the last that holds
+        decides: other than git, which looks into no ignored directory, this takes files back in.
+        """
+        path = _bytewise(path)
+        for prefix, rules in self.files:
+            if not path.startswith(prefix):
+                continue
+            names = path[len(prefix) :].split("/")
+            above = ["/".join(names[:end]) for end in range(1, len(names))]
+            for rule in reversed(rules):
+                if rule.matches(path[len(prefix) :], directory) or any(
+                    rule.matches(each, True) for each in above
+                ):
+                    return not rule.negated
+        return False
+
     def ignores(self, path: str, *, directory: bool) -> bool:
         """Whether git ignores `path`, which lies in no ignored directory."""
         path = _bytewise(path)

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +33,8 @@ def host_directory(
 
     def load() -> Snapshot:
         _check_folder(path)
-        return _imported(session, path, selection)
+        chosen = _in_repository(path, selection) if selection.gitignore else selection
+        return _imported(session, path, chosen)
 
     return Directory(Lazy(lambda: asyncio.to_thread(load)))
 
@@ -108,6 +110,29 @@ def _check_folder(path: Path) -> None:
         raise EngineError(f"lstat {path}: no such file or directory")
     if not path.is_dir():
         raise EngineError(f"stat {path}: not a directory")
+
+
+def _in_repository(path: Path, selection: Selection) -> Selection:
+    """The selection with the rules that a folder's Git repository has above it.
+
+    Raises EngineError for a folder that they leave out.
+    """
+    top = next((each for each in (path, *path.parents) if (each / ".git").exists()), path)
+    rules = selection.above
+    for folder in reversed((path, *path.parents)):
+        if folder == path or not folder.is_relative_to(top):
+            continue
+        with suppress(OSError):
+            text = os.fsdecode((folder / ".gitignore").read_bytes())
+            rules = rules.including(_inside(top, folder), text)
+    place = _inside(top, path)
+    if place and not rules.negates and rules.leaves_out(place, directory=True):
+        raise EngineError(f"{place}: no such file or directory")
+    return replace(selection, base=f"{place}/" if place else "", above=rules)
+
+
+def _inside(top: Path, folder: Path) -> str:
+    return "" if folder == top else folder.relative_to(top).as_posix()
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from engine.store import Store
 if TYPE_CHECKING:
     from engine.session import Session
 
+_MODE = 0o600
 # Equal containers are equal images, whenever and wherever they are made.
 _EPOCH = "1970-01-01T00:00:00Z"
 _STEP = History(created=_EPOCH, created_by="brewline")
@@ -75,6 +77,7 @@ async def write_image(
         with written_to(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with draft_of(target) as draft, draft.open("wb") as file:
+                os.fchmod(file.fileno(), _MODE)
                 write_archive(CheckedWriter(file, stop), made, name=name, docker=form.docker)
 
     await in_thread(write)

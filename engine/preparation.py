@@ -20,6 +20,7 @@ from engine.executor.spec import Meta, Mount
 from engine.lazy import finished
 from engine.model import (
     Container,
+    ContainerMount,
     MountedCache,
     MountedDirectory,
     MountedFile,
@@ -164,7 +165,7 @@ def _redirect(session: Session, container: Container, command: Exec, ready: Prep
         ready.stdin = command.stdin.encode()
     elif command.redirect_stdin:
         target = container.absolute(command.redirect_stdin)
-        tree, path = _files_at(container, ready, target)
+        tree, path = _place(ready, target, writing=False)
         with _redirecting(session, command, "stdin", target), Root(tree) as root:
             ready.stdin = root.read(path)
     for stream in ("stdout", "stderr"):
@@ -172,9 +173,9 @@ def _redirect(session: Session, container: Container, command: Exec, ready: Prep
         if not name:
             continue
         target = container.absolute(name)
-        place = _files_at(container, ready, target)
+        place = _place(ready, target, writing=True)
         with _redirecting(session, command, stream, target):
-            write_into(*place, lambda fd: None)
+            write_into(ready, *place, lambda fd: None)
         ready.redirects.append((stream, *place))
 
 
@@ -187,22 +188,28 @@ def _redirecting(session: Session, command: Exec, stream: str, target: str) -> I
         raise failure(session, command.args, said) from None
 
 
-def _files_at(container: Container, ready: Prepared, target: str) -> tuple[str, str]:
-    """The mounted tree that holds `target`, which may be below a mount, and the path in it."""
-    found = container.mount_at(target)
-    if found is None:
+def _place(ready: Prepared, target: str, *, writing: bool) -> tuple[str, str]:
+    """The tree on the machine that holds `target`, which may be below a mount, and the path in it.
+
+    Raises EngineError for a tmpfs, which is not there yet, and for writing where nobody may.
+    """
+    over = [m for m in ready.meta.mounts if f"{target}/".startswith(m.target.rstrip("/") + "/")]
+    if not over:
         return ready.rootfs.merged, target
-    mount, below = found
-    if not isinstance(mount, MountedDirectory) or mount.read_only:
+    mount = max(over, key=lambda m: len(m.target))
+    if mount.source is None or (writing and mount.read_only):
         raise EngineError(f"{target}: cannot redirect into this mount")
-    return ready.writable[mount.target].merged, clean(f"{mount.source.path}/{below}")
+    if os.path.isdir(mount.source):
+        return mount.source, clean(target[len(mount.target.rstrip("/")) :])
+    return os.path.split(mount.source)
 
 
-def write_into(tree: str, path: str, write: Callable[[int], None]) -> None:
-    """Make or empty a file of a mounted tree, and have `write` write to its descriptor."""
+def write_into(ready: Prepared, tree: str, path: str, write: Callable[[int], None]) -> None:
+    """Make or empty a file that is the command's user's, and have `write` write to it."""
     with Root(tree) as root:
-        fd = root.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        fd = root.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
+            os.fchown(fd, ready.meta.uid, ready.meta.gid)
             write(fd)
         finally:
             os.close(fd)
@@ -216,8 +223,8 @@ def _mounts(
     folder: Path,
     held: ExitStack,
 ) -> Iterator[Mount]:
-    # Outer mounts first, so that an inner one is not hidden.
-    for number, mount in enumerate(sorted(container.mounts, key=lambda m: len(m.target))):
+    # Outer mounts first, so that an inner one is not hidden; at one place a secret is on top.
+    for number, mount in enumerate(sorted(container.mounts, key=_height)):
         match mount:
             case MountedDirectory() | MountedFile():
                 snapshot = ready.inputs.mounts[mount.target]
@@ -233,13 +240,17 @@ def _mounts(
             case MountedSecret():
                 place = folder / f"secret-{number}"
                 place.touch(mode=0o600)
-                place.write_bytes(session.plaintext(mount.secret).encode())
+                place.write_bytes(session.secret_bytes(mount.secret))
                 if mount.owner:
                     os.chown(place, *_owner(root, mount.owner))
                 place.chmod(mount.mode)
                 yield Mount(target=mount.target, source=str(place))
             case MountedSocket():
                 yield Mount(target=mount.target, source=_socket(mount.socket.path))
+
+
+def _height(mount: ContainerMount) -> tuple[int, bool]:
+    return len(mount.target), isinstance(mount, (MountedSecret, MountedSocket))
 
 
 def _owner(root: Root, owner: str) -> tuple[int, int]:

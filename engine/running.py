@@ -77,7 +77,7 @@ def _committed(
 ) -> dict[str, Any]:
     """Keep what the command left: the layers of its file systems and its streams."""
     for stream, tree, path in ready.redirects:
-        write_into(tree, path, getattr(output, stream).copy_to)
+        write_into(ready, tree, path, getattr(output, stream).copy_to)
     with Root(ready.rootfs.merged) as root:
         _remove_stubs(root, ready.stubs)
     rootfs = _kept(session, ready.inputs.rootfs, ready.rootfs, digest(key, "rootfs"))

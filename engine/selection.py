@@ -20,11 +20,15 @@ class Selection:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     gitignore: bool = False
+    base: str = ""
+    """Where the tree lies in its Git repository, with a slash behind it."""
+    above: GitIgnore = GitIgnore()
+    """The rules of the files above the tree in its Git repository."""
 
     @property
     def key(self) -> str:
         """What stands for the selection in a cache key."""
-        return digest(self.include, self.exclude, self.gitignore)
+        return digest(self.include, self.exclude, self.gitignore, self.base)
 
     @property
     def everything(self) -> bool:
@@ -42,36 +46,39 @@ class Selection:
             return
         fd = root.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            walk = _Walk(PathFilter(self.include, self.exclude), self.gitignore)
-            yield from walk.below(fd, "", None, GitIgnore())
+            walk = _Walk(PathFilter(self.include, self.exclude), self.gitignore, self.base)
+            yield from walk.below(fd, "", None, self.above)
         finally:
             os.close(fd)
 
 
 class _Walk:
-    def __init__(self, chosen: PathFilter, gitignore: bool) -> None:
+    def __init__(self, chosen: PathFilter, gitignore: bool, base: str) -> None:
         self._chosen = chosen
         self._gitignore = gitignore
+        self._base = base
 
     def below(
         self, fd: int, prefix: str, state: tuple[Matched, Matched] | None, ignore: GitIgnore
     ) -> Iterator[Entry]:
         if self._gitignore and (text := _ignore_file(fd)):
-            ignore = ignore.including(prefix.rstrip("/"), text)
+            ignore = ignore.including(f"{self._base}{prefix}".rstrip("/"), text)
         for name in sorted(os.listdir(fd), key=os.fsencode):
             status = os.lstat(name, dir_fd=fd)
             path = prefix + name
             directory = stat.S_ISDIR(status.st_mode)
-            if self._gitignore and ignore.ignores(path, directory=directory):
+            ignored = self._gitignore and ignore.leaves_out(self._base + path, directory=directory)
+            if ignored and not (directory and ignore.negates):
                 continue
             step = self._chosen.step(path, directory=directory, parent=state)
             entry = Entry(path, status)
-            if step.keep:
+            keep = step.keep and not ignored
+            if keep:
                 yield entry
             if directory and step.descend:
                 inner = self._inside(fd, name, path, step.state, ignore)
                 for number, below in enumerate(inner):
-                    if number == 0 and not step.keep:
+                    if number == 0 and not keep:
                         yield entry
                     yield below
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
 import os
+import secrets
 import shlex
 import time
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ from engine.errors import EngineError
 from engine.executor.scrubber import masked
 from engine.files import check_directory, check_file, directory_key, file_key
 from engine.images import Images
+from engine.kept import kept
 from engine.lazy import Lazy, ended
 from engine.model import Container, MountedSecret, Secret
 from engine.progress import Progress
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from engine.services import Services
 
 _STANDARD_ERROR = 2
+_LARGEST_SECRET = 500 << 10
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -78,7 +83,7 @@ class Session:
         self._folder = run_folder / "files"
         self._folder.mkdir()
         self._numbers = itertools.count()
-        self._plaintexts: dict[str, str] = {}
+        self._plaintexts: dict[str, bytes] = {}
         self.performing: dict[tuple[str, str], Lazy[dict[str, Any]]] = {}
         """The commands that run, by key and expected end: equal ones run once."""
         self._afterwards: set[asyncio.Task[None]] = set()
@@ -144,8 +149,8 @@ class Session:
         """What takes a container's output; with a limit (bytes) only the end of it is kept."""
         from engine.executor.output import Output
 
-        secrets = self.secret_values(container)
-        return Output(secrets, lambda: self.store.folder("output"), limit=limit)
+        values = self.secret_values(container)
+        return Output(values, lambda: self.store.folder("output"), limit=limit)
 
     async def directory_key(self, snapshot: Snapshot, path: str) -> str:
         """What stands for a directory of a snapshot in keys. Raises EngineError if it is none."""
@@ -170,26 +175,47 @@ class Session:
     def set_secret(self, name: str, plaintext: str) -> Secret:
         """A secret by name; its value is kept in this session's memory."""
         slot = f"set {next(self._numbers)}"
-        self._plaintexts[slot] = plaintext
+        self._plaintexts[slot] = plaintext.encode(errors="replace")
         return Secret(name, slot)
 
-    def plaintext(self, secret: Secret) -> str:
+    def secret_bytes(self, secret: Secret) -> bytes:
         """The value of a secret. Raises EngineError if its source does not have it."""
         if secret.slot not in self._plaintexts:
-            self._plaintexts[secret.slot] = self._read_secret(secret.uri)
+            value = self._read_secret(secret.uri)
+            if len(value) > _LARGEST_SECRET:
+                said = f"invalid secret size {len(value)}: it may have {_LARGEST_SECRET} bytes"
+                raise EngineError(said)
+            self._plaintexts[secret.slot] = value
         return self._plaintexts[secret.slot]
 
-    def _read_secret(self, uri: str) -> str:
+    def plaintext(self, secret: Secret) -> str:
+        """The value as text: what is not UTF-8 becomes replacement characters."""
+        return self.secret_bytes(secret).decode(errors="replace")
+
+    def keyed_by_value(self, secret: Secret) -> Secret:
+        """The secret with a cache key that tells its value only to who tries every value.
+
+        One that cannot be read has a key of its own; the error is that of the first use.
+        """
+        try:
+            value = self.secret_bytes(secret)
+        except EngineError:
+            return replace(secret, cache_key=secrets.token_hex())
+        salt = kept(self.store.kept / "secret-salt", lambda: secrets.token_bytes(32))
+        key = hashlib.scrypt(value, salt=salt, n=1 << 14, r=8, p=1)
+        return replace(secret, cache_key=key.hex())
+
+    def _read_secret(self, uri: str) -> bytes:
         scheme, _, rest = uri.partition("://")
         match scheme:
             case "env":
                 if rest not in os.environ:
                     raise EngineError(f'secret env var not found: "{rest[:3]}..."')
-                return os.environ[rest]
+                return os.fsencode(os.environ[rest])
             case "file":
                 path = self.settings.workdir / _at_home(rest)
                 try:
-                    return _text(path.read_bytes(), f'secret file "{path}"')
+                    return path.read_bytes()
                 except OSError as error:
                     why = (error.strerror or "").lower()
                     said = f'failed to read secret file "{path}": open {path}: {why}'
@@ -205,11 +231,11 @@ class Session:
         """The values that must not be seen in what a container writes."""
         used = [secret for _, secret in container.secrets]
         used += [m.secret for m in container.mounts if isinstance(m, MountedSecret)]
-        return [self.plaintext(secret).encode() for secret in used]
+        return [self.secret_bytes(secret) for secret in used]
 
     def without_secrets(self, words: Sequence[str]) -> list[str]:
         """Words that others may see: the values of secrets that were asked for are replaced."""
-        values = [value.encode(errors="replace") for value in self._plaintexts.values()]
+        values = list(self._plaintexts.values())
         return [masked(word, values) for word in words] if values else list(words)
 
     def event(self, kind: str, **facts: object) -> None:
@@ -235,18 +261,11 @@ def _at_home(path: str) -> Path:
         raise EngineError(f"{path}: this machine knows no home of that user") from None
 
 
-def _command_output(command: str, workdir: Path) -> str:
+def _command_output(command: str, workdir: Path) -> bytes:
     import subprocess
 
     done = subprocess.run(["sh", "-c", command], cwd=workdir, capture_output=True, check=False)
     what = f"secret command {shlex.quote((command.split() or [''])[0])}"
     if done.returncode:
         raise EngineError(f"failed to run {what}: exit code {done.returncode}")
-    return _text(done.stdout, what)
-
-
-def _text(data: bytes, what: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise EngineError(f"{what} is no UTF-8 text: encode it, as base64 does") from None
+    return done.stdout

@@ -184,7 +184,7 @@ async def with_symlink(
 async def without(
     session: Session,
     parent: Container,
-    path: str = "",
+    path: str | None = None,
     paths: Sequence[str] = (),
     expand: bool = False,
 ) -> Container:
@@ -193,7 +193,7 @@ async def without(
     def change(below: Lazy[Snapshot], where: str) -> Lazy[Snapshot]:
         return files.without(session.snapshots, below, [where])
 
-    for each in [path] if path else paths:
+    for each in paths if path is None else [path]:
         parent = _put(parent, expanded(parent, each, expand), change)
     return parent
 

@@ -54,18 +54,21 @@ def _check(root: Root, directory: Directory) -> None:
 @field("Directory", "directory")
 async def directory(session: Session, parent: Directory, path: str) -> Directory:
     """A directory below this one."""
-    return Directory(parent.snapshot, inside(parent, path))
+    where = inside(parent, path)
+    shown = parent.shown if where == parent.path else path
+    return Directory(parent.snapshot, where, shown=shown)
 
 
 @field("Directory", "file")
 async def file(session: Session, parent: Directory, path: str) -> File:
     """A file below this directory."""
-    return File(parent.snapshot, inside(parent, path))
+    return File(parent.snapshot, inside(parent, path), shown=path)
 
 
 @field("Directory", "name")
 async def name(session: Session, directory: Directory) -> str:
     """The directory's own name, with a slash behind it."""
+    await sync(session, directory)
     return os.path.basename(directory.path) + "/"
 
 
@@ -270,10 +273,10 @@ async def chown(session: Session, directory: Directory, path: str, owner: str) -
 
 @field("Directory", "withoutFile", "withoutFiles", "withoutDirectory")
 async def without(
-    session: Session, directory: Directory, path: str = "", paths: Sequence[str] = ()
+    session: Session, directory: Directory, path: str | None = None, paths: Sequence[str] = ()
 ) -> Directory:
     """The directory without some paths, files and directories alike."""
-    where = [inside(directory, each) for each in ([path] if path else paths)]
+    where = [inside(directory, each) for each in (paths if path is None else [path])]
     return _changed(directory, files.without(session.snapshots, directory.snapshot, where))
 
 

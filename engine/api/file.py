@@ -122,6 +122,7 @@ async def size(session: Session, file: File) -> int:
 @field("File", "name")
 async def name(session: Session, file: File) -> str:
     """The file's own name."""
+    await sync(session, file)
     return _name(file)
 
 

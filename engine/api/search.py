@@ -13,6 +13,7 @@ from engine import files
 from engine.api.arguments import look
 from engine.api.directory import inside
 from engine.calls import field
+from engine.errors import EngineError
 from engine.gitignore import GitIgnore
 from engine.matching import Match, Pattern, Submatch
 from engine.model import Directory, File
@@ -89,6 +90,25 @@ class _Walk:
         return directory or all(glob.startswith("!") for glob in self.globs)
 
 
+def _local(path: str) -> str:
+    """A path as it is below a directory. Raises EngineError for one that leads out of it."""
+    place = os.path.normpath(path.removeprefix("/"))
+    if place.split("/")[0] == "..":
+        raise EngineError(f"path cannot escape directory: {path}")
+    return clean(place).lstrip("/")
+
+
+def _inside(root: Root, directory: Directory, path: str) -> str:
+    """A path with its links followed, which the directory is the root of."""
+    if not path:
+        return path
+    with Root(root.real(directory.path)) as top:
+        if not top.exists(path):
+            raise missing(path)
+        found = os.path.relpath(top.real(path), top.path)
+        return "" if found == "." else found
+
+
 def _text(root: Root, path: str) -> str:
     try:
         return os.fsdecode(root.read(path))
@@ -118,15 +138,22 @@ async def search_directory(
     )
     walk = _Walk(globs=globs or (), skip_ignored=skip_ignored, skip_hidden=skip_hidden)
     wanted.compiled()
+    starts = [_local(path) for path in paths or [""]]
+
+    def shown(start: str, path: str) -> str:
+        # As ripgrep has it, which is asked for "." where a path leads to the directory itself.
+        return f"./{path}" if paths and not start else path
 
     def answer(root: Root) -> list[Found]:
         name = directory.shown or directory.path.lstrip("/") or "/"
         files.check_directory(root, directory.path, name)
         found = (
             hit
-            for start in paths or [""]
-            for path in walk.files(root, directory.path, clean(start).lstrip("/"))
-            for hit in _found(root.read(inside(directory, path)), path, wanted, files_only)
+            for start in starts
+            for path in walk.files(root, directory.path, _inside(root, directory, start))
+            for hit in _found(
+                root.read(inside(directory, path)), shown(start, path), wanted, files_only
+            )
         )
         return list(itertools.islice(found, limit))
 

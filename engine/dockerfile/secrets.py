@@ -22,7 +22,7 @@ def with_secret(inputs: Inputs, container: Container, mount: Mount, target: str)
     if secret is None:
         if mount.required:
             raise DockerfileError(
-                f"secret {quoted(name)} is required but was not given: "
+                f"secret {quoted(name)} is required but no secret mappings were provided: "
                 "pass it to docker_build(secrets=[...])"
             )
         return container
@@ -47,8 +47,8 @@ def with_socket(inputs: Inputs, container: Container, mount: Mount, target: str)
     if inputs.ssh is None:
         if mount.required:
             raise DockerfileError(
-                f"ssh mount {quoted(mount.id or 'default')} is required but no socket was given: "
-                "pass it to docker_build(ssh=...)"
+                f"ssh mount {quoted(mount.id or 'default')} is required but no ssh socket "
+                "mappings were provided: pass it to docker_build(ssh=...)"
             )
         return container
     number = sum(isinstance(mount, MountedSocket) for mount in container.mounts)

@@ -100,6 +100,8 @@ def specification(meta: Meta, rootfs: str, network: str, init: str) -> dict[str,
     """
     wanted = _ALL_CAPABILITIES if meta.privileged else CAPABILITIES
     capabilities = [name for name in wanted if name not in _unavailable()]
+    has_them = meta.privileged or meta.uid == 0
+    keeps_them = meta.privileged
     args = [INIT, "--", *meta.args] if meta.init else list(meta.args)
     mounts = _standard_mounts(meta.privileged)
     if meta.init:
@@ -132,11 +134,11 @@ def specification(meta: Meta, rootfs: str, network: str, init: str) -> dict[str,
             "env": [f"{name}={value}" for name, value in meta.env],
             "cwd": meta.cwd,
             "capabilities": {
-                # A user that is not root starts without any, as everywhere.
                 "bounding": capabilities,
-                "effective": capabilities if meta.uid == 0 else [],
-                "permitted": capabilities if meta.uid == 0 else [],
-                "inheritable": [],
+                # A user that is not root starts without any, as everywhere.
+                **dict.fromkeys(("effective", "permitted"), capabilities if has_them else []),
+                # As in the real engine, who may do all keeps it when becoming another program.
+                **dict.fromkeys(("inheritable", "ambient"), capabilities if keeps_them else []),
             },
             "noNewPrivileges": False,
         },

@@ -50,13 +50,9 @@ ODD: dict[str, tuple[Asked, str]] = {
         lambda dag, base, path: dag.host().directory("~no-such-user/x").entries(),
         "~no-such-user/x: this machine knows no home of that user",
     ),
-    "a secret of bytes": (
-        lambda dag, base, path: dag.secret(f"file://{path}/bytes").plaintext(),
-        'secret file "{path}/bytes" is no UTF-8 text: encode it, as base64 does',
-    ),
-    "a secret command of bytes": (
-        lambda dag, base, path: dag.secret(f"cmd://cat {path}/bytes").plaintext(),
-        "secret command cat is no UTF-8 text: encode it, as base64 does",
+    "a secret that is too large": (
+        lambda dag, base, path: dag.secret("cmd://head -c 512001 /dev/zero").plaintext(),
+        "invalid secret size 512001: it may have 512000 bytes",
     ),
     "a user of a large number": (
         lambda dag, base, path: base.with_user("99999999999").with_exec(["true"]).sync(),

@@ -259,14 +259,15 @@ CASES = {
     ),
     "a secret that is required": (
         f"{BASE}\nRUN --mount=type=secret,id=pass,required cat /run/secrets/pass\n",
-        CONVERT + 'secret "pass" is required but was not given: pass it to '
-        "docker_build(secrets=[...]) "
+        CONVERT + 'secret "pass" is required but no secret mappings were provided: '
+        "pass it to docker_build(secrets=[...]) "
         "(Dockerfile:2: RUN --mount=type=secret,id=pass,required cat /run/secrets/pass)",
     ),
     "an agent that is required": (
         f"{BASE}\nRUN --mount=type=ssh,required true\n",
-        CONVERT + 'ssh mount "default" is required but no socket was given: pass it to '
-        "docker_build(ssh=...) (Dockerfile:2: RUN --mount=type=ssh,required true)",
+        CONVERT + 'ssh mount "default" is required but no ssh socket mappings were '
+        "provided: pass it to docker_build(ssh=...) "
+        "(Dockerfile:2: RUN --mount=type=ssh,required true)",
     ),
     "all capabilities": (
         f"{BASE}\nRUN --security=insecure true\n",
