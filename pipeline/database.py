@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import duckdb
 
 from pipeline.errors import StorageError
+from pipeline.spill import spill_folder
 
 __all__ = ["Database", "database"]
 
@@ -24,7 +25,7 @@ def database() -> Iterator[Database]:
 
     StorageError when there is no room to spill to.
     """
-    with tempfile.TemporaryDirectory(prefix="brewline-") as spill:
+    with spill_folder() as spill:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": spill,
