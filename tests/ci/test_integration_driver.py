@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration import airflow
 from tests.integration.airflow import Airflow
 from tests.integration.dag_run import DagRun
 from tests.integration.logs import component_trouble, keep, task_trouble, worst_component
@@ -157,6 +159,7 @@ class Answers:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, str]] = field(default_factory=list)
     dag: dict[str, Any] | None = field(default_factory=dict)
+    silence: float = 0.0
     received: list[tuple[str, str, Any]] = field(default_factory=list)
 
 
@@ -181,6 +184,7 @@ def answers() -> Iterator[Answers]:
             if self.path == "/auth/token":
                 return 201, b'{"access_token": "t"}'
             if "/wait" in self.path:
+                time.sleep(said.silence)
                 return 200, "".join(f'{{"state": "{s}"}}\n' for s in said.states).encode()
             if "/taskInstances" in self.path:
                 return 200, json.dumps({"task_instances": said.tasks}).encode()
@@ -204,15 +208,15 @@ def answers() -> Iterator[Answers]:
 def run(answers: Answers, tmp_path: Path) -> Iterator[DagRun]:
     """A run of the DAG `d` named `r`."""
     (tmp_path / "stack").mkdir()
-    airflow = Airflow(answers.url, "secret")
+    client = Airflow(answers.url, "secret")
     yield DagRun(
-        airflow=airflow,
+        airflow=client,
         stack=stack(tmp_path / "stack"),
         dag_id="d",
         run_id="r",
         logs=tmp_path / "logs",
     )
-    airflow.client.close()
+    client.client.close()
 
 
 def task(name: str, state: str, *, end: str, index: int = -1) -> dict[str, Any]:
@@ -286,6 +290,41 @@ def test_a_run_that_takes_too_long_tells_what_the_task_at_work_said_last(
     assert caught.value.log == f"logs/tasks/{log.relative_to(run.logs)}"
 
 
+def test_a_component_that_dies_ends_the_wait_though_the_server_is_silent(
+    answers: Answers, run: DagRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow, "_SILENCE_SECONDS", 0.05)
+    answers.silence = 0.5
+    (run.stack.folder / "db.exit").write_text("137\n")
+    with pytest.raises(Failed, match="db was killed by signal 9\\."):
+        run.run(60)
+
+
+def test_a_server_that_is_silent_for_a_while_is_asked_again(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow, "_SILENCE_SECONDS", 0.05)
+    answers.silence = 0.2
+    client = Airflow(answers.url, "x")
+    with client.client:
+        waiting = client.states("d", "r", interval=1)
+        assert next(waiting) == "queued"
+        answers.silence = 0
+        assert list(waiting) == ["running", "success"]
+
+
+def test_a_server_that_stays_silent_is_given_up(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow, "_SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(airflow, "_PATIENCE_SECONDS", 0.1)
+    answers.silence = 0.2
+    client = Airflow(answers.url, "x")
+    with client.client, pytest.raises(Failed, match="stopped answering") as caught:
+        list(client.states("d", "r", interval=1))
+    assert caught.value.cause is Cause.INFRASTRUCTURE
+
+
 def test_a_component_that_dies_ends_the_wait(answers: Answers, run: DagRun) -> None:
     (run.stack.folder / "db.exit").write_text("137\n")
     with pytest.raises(Failed, match="db was killed by signal 9\\."):
@@ -308,7 +347,7 @@ def test_a_dag_that_no_file_defines_fails_after_the_limit(answers: Answers, run:
 
 
 def test_a_server_that_is_gone_is_infrastructure() -> None:
-    airflow = Airflow("http://127.0.0.1:9", "x")
-    with airflow.client, pytest.raises(Failed, match="stopped answering") as caught:
-        airflow.log_in()
+    client = Airflow("http://127.0.0.1:9", "x")
+    with client.client, pytest.raises(Failed, match="stopped answering") as caught:
+        client.log_in()
     assert caught.value.cause is Cause.INFRASTRUCTURE

@@ -62,7 +62,7 @@ def _steps(verdict: Verdict, run: DagRun, check: DagCheck, lake: str, page: Path
     with verdict.step("start"):
         verdict.facts["ready"] = run.stack.wait_ready(_READY_SECONDS)
     with verdict.step("dags"):
-        verdict.facts["dags"] = check.result(_PARSE_SECONDS)
+        verdict.facts["dags"] = check.result(_READY_SECONDS)
     with verdict.step("health"):
         run.airflow.log_in()
         verdict.facts["health"] = health = run.airflow.health()

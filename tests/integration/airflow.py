@@ -12,6 +12,12 @@ import httpx
 
 from tests.integration.verdict import Cause, Failed
 
+_ENDED = ("success", "failed")
+# On a loaded machine a server may take long to answer; whether it lives is known from elsewhere.
+_SECONDS = 60.0
+_SILENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 120.0
+
 
 @dataclass(slots=True)
 class Airflow:
@@ -23,7 +29,7 @@ class Airflow:
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=_SECONDS)
 
     def log_in(self) -> None:
         """Get a token; a refused password is a matter of configuration."""
@@ -64,18 +70,35 @@ class Airflow:
         self._checked(self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body))
 
     def states(self, dag_id: str, run_id: str, *, interval: float) -> Iterator[str]:
-        """The run's state, every `interval` seconds until it has ended."""
+        """The run's state, every `interval` seconds or so until it has ended.
+
+        While the server is silent the state is the last one heard, so that whoever waits can look
+        at what else there is; raises Failed when it has been silent for too long.
+        """
+        heard, state = time.monotonic(), "queued"
+        while state not in _ENDED:
+            try:
+                for state in self._stream(dag_id, run_id, interval):
+                    heard = time.monotonic()
+                    yield state
+            except httpx.ReadTimeout as error:
+                if time.monotonic() - heard > _PATIENCE_SECONDS:
+                    raise self._unreachable(error) from error
+                yield state
+            except httpx.HTTPError as error:
+                raise self._unreachable(error) from error
+
+    def _stream(self, dag_id: str, run_id: str, interval: float) -> Iterator[str]:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/wait"
-        try:
-            with self.client.stream("GET", path, params={"interval": interval}) as answer:
-                if answer.status_code != 200:
-                    answer.read()
-                    self._checked(answer)
-                for line in answer.iter_lines():
-                    if line.strip():
-                        yield str(json.loads(line)["state"])
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+        limits = httpx.Timeout(_SECONDS, read=_SILENCE_SECONDS)
+        asked = {"interval": interval}
+        with self.client.stream("GET", path, params=asked, timeout=limits) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                self._checked(answer)
+            for line in answer.iter_lines():
+                if line.strip():
+                    yield str(json.loads(line)["state"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Every task instance of the run, the earliest end first."""

@@ -29,7 +29,7 @@ class DagCheck:
         """The check of `folder`, at work; it ends with this at the latest."""
         logs.mkdir(parents=True, exist_ok=True)
         # The stack goes first: whoever runs it waits for the stack.
-        command = ["nice", "-n", "10", sys.executable, "-m", "tests.integration.dag_files", folder]
+        command = ["nice", "-n", "5", sys.executable, "-m", "tests.integration.dag_files", folder]
         log = logs / _LOG
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
