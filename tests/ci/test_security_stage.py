@@ -40,6 +40,7 @@ def repository(tmp_path: Path) -> Path:
     (root / "requirements").mkdir()
     shutil.copy(ROOT / "requirements" / "dev.txt", root / "requirements")
     (root / "Dockerfile").write_text(CLEAN_DOCKERFILE)
+    (root / "pyproject.toml").write_text('[project]\nversion = "1.0"\n')
     return root
 
 
