@@ -108,7 +108,7 @@ class Tree:
         started: dict[int, Process] = {}
         while running.poll() is None:
             started.update((process.pid, process) for process in family(running.pid))
-            time.sleep(0.5)
+            time.sleep(1)
         own = {process.pids for process in started.values()} - {_namespace()}
 
         def left() -> list[str]:
