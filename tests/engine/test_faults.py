@@ -62,7 +62,7 @@ def busy(running: subprocess.Popen[str]) -> list[Process]:
         commands = [process.command for process in found]
         return {"sleep 70001 ", "sleep 70002 "} <= set(commands)
 
-    if not wait_until(ready, 30):
+    if not wait_until(ready, 90):
         running.kill()
         raise AssertionError(running.communicate())
     return found
