@@ -28,7 +28,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM python:3.11-slim-bookworm AS product
 COPY pipeline /opt/brewline/pipeline
 COPY dags /opt/brewline/dags
+# Git keeps no more of a file's mode than whether it can be run: the rest is of who checked it out.
 RUN PYTHONHASHSEED=0 python -m compileall -q --invalidation-mode unchecked-hash /opt/brewline \
+    && chmod -R u=rwX,go=rX /opt/brewline \
     && find /opt/brewline -exec touch --no-dereference --date=@315532800 {} +
 
 FROM python:3.11-slim-bookworm

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,21 +13,19 @@ from typing import Any
 import dagger
 import pytest
 
-from ci import embedded, registry
-from ci.containers import PYTHON_IMAGE, image
+from ci import registry
+from ci.containers import PYTHON_IMAGE
 from ci.publishing.access import ask as ask_registry
 from ci.publishing.destination import Destination
-from ci.settings import Settings
 from ci.source import Git
-from ci.stage import Context
 from ci.versions import read_version
 from engine.registry.repository import Repository
 from tests.ci.publishing import COMMIT, OURS
 from tests.ci.publishing.conftest import registry_program
 from tests.ci.publishing.proxy import Handler
 from tests.ci.publishing.proxy import running as proxy
+from tests.images.product import OURS_IN_IT, Session, begun, checkout
 from tests.images.recipes import ROOT
-from tests.images.session import Ask, embedded_session
 
 __all__ = ["registry_program"]  # a fixture
 
@@ -41,53 +37,6 @@ pytestmark = [
 ]
 
 MB = 1_000_000
-OF_A_COMMIT = Git(commit=COMMIT, branch="main", dirty=False, time=1_700_000_000)
-MADE_OF = ("Dockerfile", ".dockerignore", "pyproject.toml")
-OURS_IN_IT = ("pipeline", "dags")
-
-
-@dataclass(frozen=True)
-class Session:
-    """An engine, what it told of its work, and a tree of our own to build from."""
-
-    ask: Ask
-    events: Path
-    tree: Path
-
-    def image(
-        self, client: dagger.Client, git: Git = OF_A_COMMIT, source: str = OURS
-    ) -> dagger.Container:
-        """The image as the stages get it."""
-        settings = Settings(github=bool(source), brewery_csv=None, smtp=None, source=source)
-        context = Context(
-            client=client,
-            root=self.tree,
-            git=git,
-            settings=settings,
-            reports=self.tree,
-            report=self.tree,
-            say=print,
-        )
-        return image(context)
-
-    def shell(self, script: str, *, user: str = "", of: str = "") -> str:
-        """Standard output of a shell script in the image, or in the one of that name."""
-
-        async def question(client: dagger.Client) -> str:
-            container = client.container().from_(of) if of else self.image(client)
-            container = container.with_user(user) if user else container
-            return await container.with_exec(["sh", "-euc", script]).stdout()
-
-        answer: str = self.ask(question)
-        return answer.rstrip("\n")
-
-    def ran(self) -> list[str]:
-        """The commands that were run and not remembered."""
-        return [
-            " ".join(event["args"])
-            for event in embedded.told(self.events)
-            if event["event"] == "exec" and not event["cached"]
-        ]
 
 
 @dataclass(frozen=True)
@@ -102,23 +51,8 @@ class Pushed:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     folder = tmp_path_factory.mktemp("product")
-    tree = folder / "tree"
-    for name in OURS_IN_IT:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tree / name, ignore=ignored)
-    for name in MADE_OF:
-        shutil.copy(ROOT / name, tree / name)
-    (tree / "requirements").mkdir()
-    shutil.copy(ROOT / "requirements" / "airflow.txt", tree / "requirements")
-    with begun(folder, tree) as session:
+    with begun(folder, checkout(folder / "tree")) as session:
         yield session
-
-
-@contextlib.contextmanager
-def begun(folder: Path, tree: Path) -> Iterator[Session]:
-    """A session with its tree; what it saw of that tree once, it sees to its end."""
-    with embedded_session(folder) as ask:
-        yield Session(ask, folder / "events.jsonl", tree)
 
 
 @pytest.fixture(scope="module")
