@@ -101,7 +101,10 @@ def _folder(place: tuple[str | None, ...]) -> str:
 
 
 def _quote(value: str | None) -> str:
-    return NULL_PARTITION if value is None else quote(value, safe="")
+    if value is None:
+        return NULL_PARTITION
+    # A place that is called like that must not meet null in one folder.
+    return quote(value, safe="") if value != NULL_PARTITION else value.replace("_", "%5F")
 
 
 def _unquote(text: str) -> str | None:

@@ -29,6 +29,10 @@ PLACES: list[tuple[str | None, str | None]] = [
 ]
 
 
+# Other readers take it for null, even where it is written otherwise.
+CALLED_LIKE_NULL: tuple[str | None, str | None] = (silver.NULL_PARTITION, "Cork")
+
+
 def write(lake: Lake, places: list[tuple[str | None, str | None]]) -> None:
     rows = [
         {"id": f"{number}-{copy}", "country": country, "state": state, "name": "x"}
@@ -45,7 +49,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_silver_reads_back_as_it_was_cleaned(lake: Lake) -> None:
-    write(lake, PLACES)
+    write(lake, [*PLACES, CALLED_LIKE_NULL])
     pages = [lines for _, lines in bronze.read_pages(lake, "r")]
     expected = clean_lines(*pages).silver
     assert silver.read_silver(lake, "r").sort_by("id").equals(expected.sort_by("id"))
