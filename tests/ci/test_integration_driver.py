@@ -313,6 +313,13 @@ def test_a_server_that_is_silent_for_a_while_is_asked_again(
         assert list(waiting) == ["running", "success"]
 
 
+def test_the_part_that_tasks_talk_to_is_asked_before_they_do(answers: Answers) -> None:
+    client = Airflow(answers.url, "x")
+    with client.client:
+        client.warm_up()
+    assert answers.received == [("GET", "/execution/health", None)]
+
+
 def test_a_server_that_stays_silent_is_given_up(
     answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

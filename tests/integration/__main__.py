@@ -61,6 +61,7 @@ def main() -> int:
 def _steps(verdict: Verdict, run: DagRun, check: DagCheck, lake: str, page: Path) -> None:
     with verdict.step("start"):
         verdict.facts["ready"] = run.stack.wait_ready(_READY_SECONDS)
+        run.airflow.warm_up()
     with verdict.step("dags"):
         verdict.facts["dags"] = check.result(_READY_SECONDS)
     with verdict.step("health"):

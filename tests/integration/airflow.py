@@ -31,6 +31,14 @@ class Airflow:
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.url, timeout=_SECONDS)
 
+    def warm_up(self) -> None:
+        """Ask the part of the server that tasks talk to for its first answer.
+
+        That takes it seconds of a core (it makes its routes then), more on a loaded machine, and it
+        answers nobody else meanwhile: tasks would give up.
+        """
+        self._send("GET", "/execution/health", timeout=_PATIENCE_SECONDS)
+
     def log_in(self) -> None:
         """Get a token; a refused password is a matter of configuration."""
         credentials = {"username": self.user, "password": self.password}
@@ -109,16 +117,18 @@ class Airflow:
     def _get(self, path: str) -> dict[str, Any]:
         return dict(self._checked(self._send("GET", path)))
 
-    def _send(self, method: str, path: str, *, json: object = None) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, *, json: object = None, timeout: float = _SECONDS
+    ) -> httpx.Response:
         # A component may be healthy a moment before its listener takes a burst: try again once.
         try:
-            return self.client.request(method, path, json=json)
+            return self.client.request(method, path, json=json, timeout=timeout)
         except httpx.ConnectError:
             time.sleep(1)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         try:
-            return self.client.request(method, path, json=json)
+            return self.client.request(method, path, json=json, timeout=timeout)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
