@@ -10,7 +10,7 @@ from ci.errors import InfrastructureError, Refused, UsageError
 from ci.publishing.access import denied, require_login
 from ci.publishing.destination import Destination, acts, destination, login, require_publishable
 from ci.source import Git, read_git
-from tests.ci.publishing import committed
+from tests.ci.publishing import committed, git
 
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "bob", "GITHUB_TOKEN": "t0ken"}
 
@@ -135,6 +135,10 @@ def test_a_plan_says_what_would_be_pushed_or_why_it_would_not(
     assert lines(*asked)[1] == f"publishes localhost:5000/our/product:sha-{commit[:7]}"
     assert any(line.split()[:2] == ["run", "promote"] for line in lines(*asked))
     assert lines()[1] == "publishes nothing: only `--publish` acts"
+    (tree / "pyproject.toml").write_text('[project]\nversion = "1.0-beta"\n')
+    git(tree, "commit", "-qam", "A version that is none")
+    with pytest.raises(UsageError, match="not one of PEP 440"):
+        lines(*asked)
     (tree / "new").touch()
     with pytest.raises(Refused, match="changes that no commit holds"):
         lines(*asked)
