@@ -66,6 +66,8 @@ class _Image:
     @classmethod
     async def of(cls, container: dagger.Container) -> _Image:
         """The image that `container` stands for."""
+        # An engine that heeds the image's own check would wait for it in jobs too, as for ports.
+        container = container.without_docker_healthcheck()
         for port in await container.exposed_ports():
             container = container.without_exposed_port(
                 await port.port(), protocol=await port.protocol()
