@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,24 @@ def test_a_bucket_name_that_cannot_be_is_told_in_one_line(
     api: BreweryServer, bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert refused("s3://B_AD!/x", api.url, capsys).endswith("; correct the URL.")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(400)
+def test_a_store_that_never_answers_is_given_up_in_about_a_minute(
+    api: BreweryServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "brewline")
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        Lake.at("s3://silent/lake").fs.clear_instance_cache()
+        began = time.monotonic()
+        said = refused("s3://silent/lake", api.url, capsys)
+        assert said.endswith("check AWS_ENDPOINT_URL and the network.")
+        assert time.monotonic() - began < 100
+    Lake.at("s3://silent/lake").fs.clear_instance_cache()
 
 
 def test_an_s3_url_without_a_bucket_is_a_usage_error() -> None:
