@@ -277,3 +277,10 @@ def test_our_own_file_has_the_whole_stack_with_and_without_the_test_profile() ->
             "dag-processor",
         }
     assert stack.services["scheduler"].environment["BREWERY_API"].startswith("https://")
+
+
+def test_our_own_file_builds_no_image_but_the_projects() -> None:
+    # The stages put the image that was built and scanned in the place of each `build`.
+    stack = read_compose(ROOT / "compose.yaml", {}, profiles=["test", "celery", "s3"])
+    builds = {repr(service.build) for service in stack.services.values()}
+    assert builds == {repr(None), repr(Build(context="."))}
