@@ -13,7 +13,7 @@ from ci.lockfile import only
 from ci.stage import Context
 from ci.versions import read_version
 
-PYTHON_IMAGE = "python:3.11-slim-bookworm"
+PYTHON_IMAGE = "python:3.11-slim-bookworm"  # noqa: E501 - a pin is as long as it is
 SOURCE = "/src"
 
 # What keeps a command from being remembered.

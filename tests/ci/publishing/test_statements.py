@@ -39,9 +39,8 @@ def test_base_images_are_those_that_are_no_stages(dockerfile: str, images: tuple
 
 
 def test_the_base_of_our_own_image_is_known() -> None:
-    assert provenance.base_images((ROOT / "Dockerfile").read_text()) == (
-        "python:3.11-slim-bookworm",
-    )
+    (base,) = provenance.base_images((ROOT / "Dockerfile").read_text())
+    assert base.partition("@")[0] == "python:3.11-slim-bookworm"
 
 
 def test_provenance_names_commit_builder_parameters_and_materials() -> None:
