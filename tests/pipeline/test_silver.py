@@ -121,6 +121,7 @@ def contents(lake: Lake, folder: str) -> dict[str, bytes]:
     return {path: lake.read(path) for path in lake.files(f"silver/run=r/{folder}")}
 
 
+@pytest.mark.slow
 def test_many_tasks_make_what_one_process_makes(lake: Lake, small_tasks: None) -> None:
     land(lake, "r", *pages_of(200, again=60))
     ranges = silver.plan_silver(lake, "r")

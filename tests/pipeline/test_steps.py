@@ -33,6 +33,7 @@ def contents(lake: Path, layer: str, run_id: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_12000_dirty_rows_are_all_accounted_for(serve: Serve, tmp_path: Path) -> None:
     rows, dirt = generate(12_000, seed=7), Dirt.of(12_000)
     server = serve(rows, too_many_every=25)
