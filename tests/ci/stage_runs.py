@@ -21,6 +21,7 @@ from tests.engine.machine import Process, family, footprint, processes, wait_unt
 ROOT = Path(__file__).parents[2]
 _FOLDERS = ("ci", "engine", "images", "pipeline", "dags", "tests", "requirements")
 _FILES = ("Dockerfile", ".dockerignore", "compose.yaml", "pyproject.toml", "README.md", "LICENSE")
+_OPTIONS = ("--engine", "embedded", "--verbose")
 _SECONDS_TO_END = 20
 
 
@@ -91,7 +92,7 @@ class Tree:
         inherited = {name: value for name, value in os.environ.items() if name != "BREWERY_CSV"}
         with (self.root / f"{report}.txt").open("w") as output:
             return subprocess.Popen(
-                [sys.executable, "ci/main.py", command, "--engine", "embedded", "--report", report],
+                [sys.executable, "ci/main.py", command, *_OPTIONS, "--report", report],
                 cwd=self.root,
                 env={**inherited, **environ},
                 stdin=subprocess.DEVNULL,
