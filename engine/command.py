@@ -136,12 +136,18 @@ def failure(
     *,
     exit_code: int = -1,
     output: Output | None = None,
+    stripped: bool = True,
 ) -> ExecError:
-    """The error of a command that failed or, without output, could not be started."""
+    """The error of a command that failed or, without output, could not be started.
+
+    As recorded, a command's streams are told without the white space around them.
+    """
+    streams = ["", ""] if output is None else [output.stdout.tail(), output.stderr.tail()]
+    out, err = (text.strip() if stripped else text for text in streams)
     return ExecError(
         message,
         command=session.without_secrets(args),
         exit_code=exit_code,
-        stdout="" if output is None else output.stdout.tail(),
-        stderr="" if output is None else output.stderr.tail(),
+        stdout=out,
+        stderr=err,
     )

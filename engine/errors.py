@@ -54,8 +54,8 @@ class ExecError(EngineError):
             "_type": "EXEC_ERROR",
             "cmd": self.command,
             "exitCode": self.exit_code,
-            "stdout": self.stdout.strip(),
-            "stderr": self.stderr.strip(),
+            "stdout": self.stdout,
+            "stderr": self.stderr,
         }
 
     def within(self, context: str) -> ExecError:

@@ -50,9 +50,9 @@ class Terminals:
         inputs = await inputs_of(container)
         async with AsyncExitStack() as stack:
             terminal = await self._taken(stack)
-            hosts = await stack.enter_async_context(session.services.bound(container.services))
+            bound = await stack.enter_async_context(session.services.bound(container.services))
             ready = await stack.enter_async_context(
-                prepared(session, container, inputs, command, hosts)
+                prepared(session, container, inputs, command, bound.hosts)
             )
             meta = _attended(ready.meta, args)
             network = ready.namespace.path

@@ -48,10 +48,10 @@ async def perform(
 async def _performed(
     session: Session, container: Container, command: Exec, inputs: Inputs, key: str, output: Output
 ) -> dict[str, Any]:
-    async with session.services.bound(container.services) as hosts:
-        async with prepared(session, container, inputs, command, hosts) as ready:
+    async with session.services.bound(container.services) as bound:
+        async with prepared(session, container, inputs, command, bound.hosts) as ready:
             try:
-                async with watched(session, command.args):
+                async with watched(session, command.args), bound.needed():
                     code = await session.execute(ready, output)
             except TimeOver as error:
                 raise failure(

@@ -29,6 +29,9 @@ class Executor(Protocol):
     ) -> int:
         """Run a container to its end and return the command's exit code."""
 
+    async def run_within(self, meta: Meta, namespace: Namespace, output: Output) -> int:
+        """Run a command in the container of a network namespace and return its exit code."""
+
     def kill(self, namespace: Namespace) -> None:
         """Kill the container in a network namespace, if there is one."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.bindings import Bound, Running, Up
 from engine.command import Exec, container_mounts_key, failure, inputs_of
 from engine.errors import EngineError, ExecError
-from engine.executor.output import Output
 from engine.forwarding import into_container, out_of_container
+from engine.healthprobe import until_up
 from engine.lazy import Lazy, ended, together
 from engine.model import (
     ContainerService,
@@ -24,11 +24,13 @@ from engine.model import (
     Tunnel,
     service_ports,
 )
-from engine.preparation import Prepared, prepared
+from engine.preparation import prepared
 from engine.store import digest
 from engine.watch import TimeOver, watched
 
 if TYPE_CHECKING:
+    from engine.executor.output import Output
+    from engine.preparation import Prepared
     from engine.session import Session
 
 DETACH_SECONDS = 10.0
@@ -36,29 +38,6 @@ DETACH_SECONDS = 10.0
 
 _TAIL = 64 * 1024
 _LAST_PORT = 65535
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.002, 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """Where a service that came up is reached; a tunnel has no address for containers."""
-
-    hostname: str
-    address: str
-    ports: tuple[int, ...]
-    ready: Prepared | None = None
-    """The container that runs, where it is one."""
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """A service that is up, and the task that holds it up."""
-
-    up: Up
-    work: asyncio.Task[None]
-    clients: int = 0
-    kept: bool = False
-    leaving: asyncio.TimerHandle | None = None
 
 
 class Services:
@@ -109,19 +88,18 @@ class Services:
         return [(r.up.address, r.up.hostname) for r in self._running.values() if r.up.address]
 
     @asynccontextmanager
-    async def bound(
-        self, bindings: Sequence[tuple[str, Service]]
-    ) -> AsyncIterator[list[tuple[str, str]]]:
-        """The services of a container, running; gives address and name of all it may reach."""
+    async def bound(self, bindings: Sequence[tuple[str, Service]]) -> AsyncIterator[Bound]:
+        """The services of a container, running."""
         async with AsyncExitStack() as stack:
 
-            async def hold(alias: str, service: Service) -> tuple[str, str]:
+            async def hold(alias: str, service: Service) -> tuple[str, Running]:
                 running = await self._held(alias, service)
                 stack.callback(self._leave, running)
-                return running.up.address, alias
+                return alias, running
 
-            aliases = await together(*(hold(alias, service) for alias, service in bindings))
-            yield [*aliases, *self.hosts()]
+            found = await together(*(hold(alias, service) for alias, service in bindings))
+            aliases = [(running.up.address, alias) for alias, running in found]
+            yield Bound(found, [*aliases, *self.hosts()])
 
     @asynccontextmanager
     async def held(self, service: Service) -> AsyncIterator[Running]:
@@ -233,50 +211,52 @@ class Services:
         command = Exec(args=service.args, privileged=service.privileged, init=service.init)
         output = session.output(container, limit=_TAIL)
         async with AsyncExitStack() as stack:
-            hosts = await stack.enter_async_context(self.bound(container.services))
+            bound = await stack.enter_async_context(self.bound(container.services))
             inputs = await inputs_of(container)
             words = ["service", name, *session.without_secrets(command.args)]
             output.heard = stack.enter_context(session.progress.task(words)).hear
-            async with prepared(session, container, inputs, command, hosts, name) as ready:
+            async with prepared(session, container, inputs, command, bound.hosts, name) as ready:
                 run = asyncio.create_task(session.execute(ready, output))
                 try:
-                    address = ready.namespace.address
-                    try:
-                        async with watched(session, service.args):
-                            await self._wait_for_ports(service, address, run, output)
-                    except TimeOver as error:
-                        said = f"its ports do not answer: {error}"
-                        raise failure(session, service.args, said, output=output) from None
-                    ports = tuple(p.port for p in container.own_ports)
-                    up.set_result(Up(name, address, ports, ready))
-                    await asyncio.shield(run)
+                    async with bound.needed():
+                        await self._until_up(service, ready, run, output)
+                        ports = tuple(p.port for p in container.own_ports)
+                        up.set_result(Up(name, ready.namespace.address, ports, ready))
+                        if await asyncio.shield(run):
+                            raise self._exited(service, run.result(), output)
                 finally:
                     await ended(run)
 
-    async def _wait_for_ports(
-        self,
-        service: ContainerService,
-        address: str,
-        run: asyncio.Task[int],
-        output: Output,
+    async def _until_up(
+        self, service: ContainerService, ready: Prepared, run: asyncio.Task[int], output: Output
     ) -> None:
-        for port in service.container.own_ports:
-            if port.skip_healthcheck or port.protocol != "TCP":
-                continue
-            began = time.monotonic()
-            while not await self._session.network.reaches(address, port.port):
-                # A tenth of what it has taken: late by no more, and not asking all the time.
-                pause = (time.monotonic() - began) / 10
-                pause = min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-                await asyncio.wait([run], timeout=pause)
-                if run.done():
-                    raise self._exited(service, run.result(), output)
+        """Wait until a service is up. Raises ExecError if it ends before, or is too late."""
+        coming = asyncio.create_task(until_up(self._session, service, ready))
+        try:
+            async with watched(self._session, service.args):
+                await asyncio.wait([coming, run], return_when=asyncio.FIRST_COMPLETED)
+        except TimeOver as error:
+            said = f"its ports do not answer: {error}"
+            raise failure(
+                self._session, service.args, said, output=output, stripped=False
+            ) from None
+        finally:
+            if not coming.done():
+                await ended(coming)
         if run.done():
             raise self._exited(service, run.result(), output)
+        coming.result()
 
     def _exited(self, service: ContainerService, code: int, output: Output) -> ExecError:
         message = f"exit code: {code}" if code else "service exited before healthcheck"
-        return failure(self._session, service.args, message, exit_code=code or -1, output=output)
+        return failure(
+            self._session,
+            service.args,
+            message,
+            exit_code=code or -1,
+            output=output,
+            stripped=False,
+        )
 
     async def _host(self, service: HostService, name: str, up: asyncio.Future[Up]) -> None:
         """Ports of the client's machine in a namespace of their own."""
@@ -295,21 +275,19 @@ class Services:
         """A service's ports on the client's loopback."""
         network = self._session.network
         async with AsyncExitStack() as stack:
-            hosts = await stack.enter_async_context(self.bound([("tunnel", tunnel.service)]))
-            address, ports = hosts[0][0], []
+            bound = await stack.enter_async_context(self.bound([("tunnel", tunnel.service)]))
+            address, ports = bound.hosts[0][0], []
             for forward in self._tunnelled(tunnel):
                 listening = out_of_container(network, address, forward)
                 ports.append(await stack.enter_async_context(listening))
             up.set_result(Up("127.0.0.1", "", tuple(ports)))
-            await asyncio.Event().wait()
+            async with bound.needed():
+                await asyncio.Event().wait()
 
     def _tunnelled(self, tunnel: Tunnel) -> list[PortForward]:
-        forwards = list(tunnel.ports)
-        if not forwards or tunnel.native:
-            for port in service_ports(tunnel.service):
-                frontend = port.backend if tunnel.native else None
-                forwards.append(replace(port, frontend=frontend))
-        return forwards
+        own = service_ports(tunnel.service)
+        native = [replace(port, frontend=port.backend) for port in own if tunnel.native]
+        return [*native, *tunnel.ports] or own
 
 
 def _check_ports(service: Service) -> None:

@@ -35,6 +35,7 @@ from engine.typesystem import TypeSystem
 
 if TYPE_CHECKING:
     from engine.executor.output import Output
+    from engine.executor.spec import Meta
     from engine.interactive import Terminals
     from engine.preparation import Prepared
     from engine.services import Services
@@ -140,6 +141,10 @@ class Session:
         return await self._executor.run(
             ready.meta, ready.rootfs.merged, ready.namespace, output, stdin=ready.stdin
         )
+
+    async def execute_within(self, meta: Meta, ready: Prepared, output: Output) -> int:
+        """Run a command in a container that runs, and return the exit code."""
+        return await self._executor.run_within(meta, ready.namespace, output)
 
     def kill(self, ready: Prepared) -> None:
         """End a container that runs, at once."""

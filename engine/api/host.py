@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from engine.api.service import forwards
 from engine.calls import field
+from engine.errors import EngineError
 from engine.hostfiles import host_directory, host_file
-from engine.model import Directory, File, HostService, Service, Socket, Tunnel
+from engine.model import (
+    ContainerService,
+    Directory,
+    File,
+    HostService,
+    Service,
+    Socket,
+    Tunnel,
+    service_ports,
+)
 from engine.selection import Selection
 
 if TYPE_CHECKING:
@@ -78,6 +88,8 @@ async def service(
     session: Session, _: Host, ports: Sequence[dict[str, Any]], host: str = "localhost"
 ) -> Service:
     """Ports of the client's machine, for containers."""
+    if not ports:
+        raise EngineError("no ports specified")
     return HostService(host=host, ports=forwards(ports))
 
 
@@ -90,4 +102,8 @@ async def tunnel(
     ports: Sequence[dict[str, Any]] = (),
 ) -> Service:
     """A service's ports on the client's machine."""
+    if not isinstance(service, ContainerService):
+        raise EngineError("tunneling to non-Container services is not supported")
+    if not (ports or service_ports(service)):
+        raise EngineError("no ports to forward")
     return Tunnel(service=service, ports=forwards(ports), native=native)

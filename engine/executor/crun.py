@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,32 @@ class Crun:
         finally:
             shutil.rmtree(bundle, ignore_errors=True)
             shutil.rmtree(self._state / name, ignore_errors=True)
+
+    async def run_within(self, meta: Meta, namespace: Namespace, output: Output) -> int:
+        """Run a command in the container of a network namespace and return its exit code.
+
+        A cancelled wait kills crun; what it started ends with the container.
+        """
+        bundle = self._bundles / namespace.name
+        while not (bundle / "pid").exists():
+            await asyncio.sleep(_STARTING_SECONDS)
+        process: dict[str, Any] = specification(replace(meta, init=False), "", "", "")["process"]
+        (bundle / "check.json").write_text(json.dumps(process))
+        running = await spawn(
+            *("crun", f"--root={self._state}", "--cgroup-manager=disabled", "exec"),
+            *(f"--process={bundle}/check.json", namespace.name),
+            executable=self._program,
+        )
+        assert running.stdout is not None and running.stderr is not None
+        try:
+            await asyncio.gather(output.collect(running.stdout, running.stderr), running.wait())
+        except BaseException:
+            with suppress(ProcessLookupError):
+                running.kill()
+            await finished(running.wait())
+            raise
+        assert running.returncode is not None
+        return running.returncode
 
     def kill(self, namespace: Namespace) -> None:
         """Kill the container in a network namespace, if there is one."""

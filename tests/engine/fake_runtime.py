@@ -11,6 +11,7 @@ import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -115,6 +116,9 @@ class FakeExecutor:
             await finished(reading)
             del self._alive[namespace.name]
         return _KILLED if work.cancelled() else work.result()
+
+    async def run_within(self, meta: Meta, namespace: Namespace, output: Output) -> int:
+        return await self.run(meta, "", replace(namespace, name=f"in {namespace.name}"), output)
 
     def kill(self, namespace: Namespace) -> None:
         if namespace.name in self._alive:

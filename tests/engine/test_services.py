@@ -16,7 +16,7 @@ from engine.command import Exec
 from engine.errors import EngineError, ExecError
 from engine.execution import with_exec
 from engine.lazy import Lazy
-from engine.model import Container, ContainerService, Port, Ran, Service, Tunnel
+from engine.model import Container, ContainerService, Healthcheck, Port, Ran, Service, Tunnel
 from engine.session import Session
 from engine.store import Store
 from tests.engine.fake_runtime import FakeRuntime, Process, snapshot
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.anyio
 BASE = {"etc/hosts": "", "etc/resolv.conf": ""}
 PORT = 8080
 ENDING_SECONDS = 0.2
+MS = 10**6
 
 
 class Machine(FakeRuntime):
@@ -38,6 +39,8 @@ class Machine(FakeRuntime):
         self.program(self.die)
         self.program(self.ask)
         self.program(self.silent)
+        self.program(self.stop)
+        self.program(self.probe)
 
     async def serve(self, process: Process) -> int:
         """Listen after a while; end a while after being told to."""
@@ -66,6 +69,18 @@ class Machine(FakeRuntime):
         process.out("waits for ever\n")
         await asyncio.Event().wait()
         return 0
+
+    async def stop(self, process: Process) -> int:
+        """End some time after it is up."""
+        await asyncio.sleep(0.1)
+        return int(process.args[1])
+
+    async def probe(self, process: Process) -> int:
+        """A health check that passes after some time."""
+        self.log.append("probe")
+        process.out("asked\n")
+        process.err("not yet\n")
+        return int(self.count("probe") < int(process.env["PASSES"]))
 
     async def ask(self, process: Process) -> int:
         """A client: tell the address of each service that it knows by an alias."""
@@ -379,3 +394,58 @@ async def test_service_whose_container_cannot_be_made_is_no_service(
     with pytest.raises(EngineError, match="no such image"):
         await ask(session, container, "db", db=db)
     assert machine.processes == []
+
+
+async def test_client_of_a_service_that_exits_is_given_up(
+    machine: Machine, session: Session, container: Container
+) -> None:
+    below = service(replace(container, ports=()), "stop", "3")
+    above = service(replace(container, ports=()), "silent", below=below)
+    client = replace(container, services=(("app", above),))
+    names = [await session.services.hostname(each) for each in (above, below)]
+    with pytest.raises(EngineError) as failed:
+        async with asyncio.timeout(5):
+            await with_exec(session, client, Exec(args=("silent",))).rootfs.get()
+    assert str(failed.value) == (
+        f"bound service {names[0]} (aliased as app) exited: "
+        f"bound service {names[1]} (aliased as below) exited: exit code: 3"
+    )
+    assert machine.namespaces == set()
+
+
+async def test_client_that_is_not_waited_for_is_cancelled_as_any_other(
+    machine: Machine, session: Session, container: Container
+) -> None:
+    client = replace(container, services=(("db", service(container, "serve", "db")),))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await with_exec(session, client, Exec(args=("silent",))).rootfs.get()
+
+
+@pytest.mark.parametrize(
+    ("passes", "check", "asked"),
+    [
+        (3, Healthcheck(args=("probe",), start_interval=MS), 3),
+        (9, Healthcheck(args=("probe",), start_interval=MS), 3),
+        (9, Healthcheck(args=("probe",), interval=MS, retries=5), 5),
+        (9, Healthcheck(args=("probe",), interval=MS, start_period=10**12), 9),
+    ],
+)
+async def test_health_check_says_when_a_service_is_up(
+    machine: Machine,
+    session: Session,
+    container: Container,
+    passes: int,
+    check: Healthcheck,
+    asked: int,
+) -> None:
+    checked = replace(container, healthcheck=check, env=(("PASSES", str(passes)),))
+    asking = ask(session, container, "db", db=service(checked, "silent"))
+    if asked == passes:
+        assert await asking
+    else:
+        with pytest.raises(ExecError, match="health check errored: exit code: 1$") as failed:
+            await asking
+        assert failed.value.command == ["probe"]
+        assert (failed.value.stdout, failed.value.stderr) == ("asked\n", "not yet\n")
+    assert machine.count("probe") == asked

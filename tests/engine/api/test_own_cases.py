@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -141,3 +142,56 @@ async def test_files_of_an_ignored_folder_come_back(dag: dagger.Client, reposito
     assert await whole.glob("out/**") == ["out/kept"]
     copied = dag.host().directory(str(repository), no_cache=True).filter(gitignore=True)
     assert await copied.glob("out/**") == ["out/kept"]
+
+
+def served(base: dagger.Container, *command: str) -> dagger.Container:
+    return base.with_env_variable("SEED", str(uuid.uuid4())).with_default_args(list(command))
+
+
+async def test_a_command_ends_with_a_service_that_it_needs(base: dagger.Container) -> None:
+    server = served(base, "sh", "-c", "sleep 1; exit 42").as_service()
+    name = await server.hostname()
+    with pytest.raises(dagger.QueryError) as caught:
+        await base.with_service_binding("www", server).with_exec(["sleep", "50"]).sync()
+    assert str(caught.value) == f"bound service {name} (aliased as www) exited: exit code: 42"
+
+
+@pytest.mark.parametrize("shell", [True, False])
+async def test_a_service_is_up_when_its_health_check_passes(
+    base: dagger.Container, shell: bool
+) -> None:
+    check = ["test -e /up && touch /checked"]
+    server = served(base, "sh", "-c", "sleep 0.4; touch /up; sleep 1; test -e /checked && sleep 50")
+    checked = server.with_docker_healthcheck(
+        check if shell else ["sh", "-c", *check], shell=shell, start_interval="100ms", retries=50
+    )
+    client = base.with_service_binding("www", checked.as_service())
+    await client.with_exec(["sleep", "1.5"]).sync()
+
+
+async def test_a_failed_health_check_is_told_as_its_command(base: dagger.Container) -> None:
+    check = ["sh", "-c", "echo no; echo eek >&2; exit 42"]
+    server = served(base, "sleep", "50").with_docker_healthcheck(check, interval="10ms")
+    service = server.as_service()
+    name = await service.hostname()
+    with pytest.raises(dagger.ExecError) as caught:
+        await base.with_service_binding("www", service).with_exec(["true"]).sync()
+    said = f"start {name} (aliased as www): health check errored: exit code: 42"
+    assert str(caught.value) == said
+    assert (caught.value.exit_code, caught.value.command) == (42, check)
+    assert (caught.value.stdout, caught.value.stderr) == ("no\n", "eek\n")
+
+
+async def test_ports_are_forwarded_in_order_or_refused(
+    dag: dagger.Client, base: dagger.Container
+) -> None:
+    server = served(base, "sh", "-c", "python -m http.server 8000")
+    ports = [dagger.PortForward(backend=8000, frontend=18764)]
+    service = server.with_exposed_port(18765, experimental_skip_healthcheck=True).as_service()
+    tunnel = await dag.host().tunnel(service, native=True, ports=ports).start()
+    assert [await port.port() for port in await tunnel.ports()] == [18765, 18764]
+    await tunnel.stop()
+    with pytest.raises(dagger.QueryError, match="^no ports to forward$"):
+        await dag.host().tunnel(server.as_service()).start()
+    with pytest.raises(dagger.QueryError, match="^no ports specified$"):
+        await dag.host().service([]).start()
