@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from engine.dockerfile.errors import ExpansionError
-from engine.dockerfile.expand import expand_word
+from engine.dockerfile.errors import ExpansionError, UnboundVariable
+from engine.dockerfile.expand import Lexer
 from engine.dockerfile.words import split_words
 from engine.errors import EngineError
 
+_WORDS = Lexer(no_unset=True)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELL = re.compile(r"""['"`\\]|\$[A-Za-z_{(]""")
 
@@ -53,24 +55,35 @@ class EnvFile:
         return replace(self, pairs=tuple((n, v) for n, v in self.pairs if n != name))
 
     def values(self, outside: Mapping[str, str]) -> dict[str, str]:
-        """The variables, expanded; what the file does not set is looked up `outside`.
+        """The variables in the order of their names, expanded.
 
-        Raises EngineError for a value that is no shell word.
+        What the file does not set is looked up `outside`. Raises EngineError for a value that is no
+        shell word, and for one that refers to what is nowhere set.
         """
         found = _Values(dict(self.pairs), outside)
-        return {name: found[name] for name, _ in self.pairs}
+        return {name: found[name] for name in sorted(dict(self.pairs))}
+
+    def value(self, name: str, outside: Mapping[str, str]) -> str:
+        """One of them, whatever the others are; empty if there is none. Raises EngineError."""
+        raw = dict(self.pairs)
+        return _Values(raw, outside)[name] if name in raw else ""
 
     def text(self) -> str:
         """The file's text."""
         return "".join(f"{name}={value}\n" for name, value in self.pairs)
 
     def namespace(self, prefix: str, outside: Mapping[str, str]) -> EnvFile:
-        """The variables whose names begin with the prefix (in any case) and `_`, without it."""
-        start = prefix.replace("-", "_").removesuffix("_").lower() + "_"
-        chosen = EnvFile()
-        for name, value in self.values(outside).items():
-            if name.lower().startswith(start):
-                chosen = chosen.with_variable(name[len(start) :], quoted(value))
+        """The variables whose names begin with the prefix and `_`, without it.
+
+        The prefix counts in any case, with its words joined by `_` or by nothing.
+        """
+        words = [word.lower() for word in _WORD.findall(prefix)]
+        found, chosen = _Values(dict(self.pairs), outside), EnvFile()
+        for name, _ in self.pairs:
+            for start in ("".join(words) + "_", "_".join([*words, ""])):
+                if name.lower().startswith(start):
+                    chosen = chosen.with_variable(name[len(start) :], quoted(found[name]))
+                    break
         return chosen
 
 
@@ -96,10 +109,17 @@ class _Values(Mapping[str, str]):
         if name not in self._raw:
             return self._outside[name]
         if name in self._open:
-            return ""  # a circle of references is empty, as in the recorded engine
+            return ""
+        inner = bool(self._open)
         self._open.add(name)
-        self._known[name] = self._expanded(name)
-        self._open.discard(name)
+        try:
+            self._known[name] = self._expanded(name)
+        except EngineError:
+            if not inner:
+                raise
+            return ""  # as in the real engine, which then finds it unbound
+        finally:
+            self._open.discard(name)
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -123,6 +143,8 @@ class _Values(Mapping[str, str]):
 
     def _word(self, name: str, word: str) -> str:
         try:
-            return expand_word(word, self)
+            return _WORDS.word(word, self)
         except ExpansionError as error:
             raise EngineError(f"{name}: {error.message}") from None
+        except UnboundVariable as error:
+            raise EngineError(f"{name}: {error}") from None

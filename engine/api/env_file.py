@@ -52,15 +52,14 @@ async def without_variable(session: Session, env: EnvFile, name: str) -> EnvFile
 @field("EnvFile", "variables")
 async def variables(session: Session, env: EnvFile, raw: bool | None = None) -> list[Named]:
     """The variables, with `raw` as they are written."""
-    values = dict(env.pairs) if raw else env.values(_outside())
+    values = dict(sorted(env.pairs)) if raw else env.values(_outside())
     return [Named(name, value) for name, value in values.items()]
 
 
 @field("EnvFile", "get")
 async def get(session: Session, env: EnvFile, name: str, raw: bool | None = None) -> str:
     """A variable's value, with `raw` as it is written; empty if there is none."""
-    values = dict(env.pairs) if raw else env.values(_outside())
-    return values.get(name, "")
+    return dict(env.pairs).get(name, "") if raw else env.value(name, _outside())
 
 
 @field("EnvFile", "exists")

@@ -64,5 +64,9 @@ class DockerfileError(EngineError):
         return DockerfileError(self.message, line, name=name, instruction=instruction)
 
 
+class UnboundVariable(EngineError):
+    """Raised for a reference to a variable that is not set, where that is no empty text."""
+
+
 class ExpansionError(DockerfileError):
     """Raised when a word to expand is malformed, or a variable that it requires is not set."""

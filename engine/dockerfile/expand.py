@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.dockerfile.characters import SPACES, is_name_character, quoted
-from engine.dockerfile.errors import ExpansionError
+from engine.dockerfile.errors import ExpansionError, UnboundVariable
 from engine.dockerfile.substitution import remove_prefix, remove_suffix, replace
 
 _SPECIAL_PARAMETERS = "@*#?-$!"
@@ -36,6 +36,7 @@ class Lexer:
     keep_quotes: bool = False
     keep_escapes: bool = False
     keep_unset: bool = False
+    no_unset: bool = False
 
     def word(self, text: str, env: Mapping[str, str]) -> str:
         """`text` expanded as one word."""
@@ -195,6 +196,8 @@ class _Scan:
         return self.text[start : self.at]
 
     def _value(self, name: str, *, otherwise: str) -> str:
+        if self.lexer.no_unset and not self.env.get(name):
+            raise UnboundVariable(f"{name}: unbound variable")
         if name in self.env:
             return self.env[name]
         return otherwise if self.lexer.keep_unset else ""

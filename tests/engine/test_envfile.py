@@ -29,8 +29,30 @@ def test_values_refer_to_later_ones_and_the_last_assignment_counts() -> None:
     assert env.values({}) == {"A": "2", "B": "2"}
 
 
-def test_a_circle_of_references_ends_empty() -> None:
-    assert EnvFile.parse("A=a$B\nB=b$A\n").values({})["A"] == "ab"
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A=$NONE, x", "A: NONE: unbound variable"),
+        ("A=${NONE}", "A: NONE: unbound variable"),
+        ("A=$EMPTY\nEMPTY=", "A: EMPTY: unbound variable"),
+        ("A=a$B\nB=b$A", "A: B: unbound variable"),
+    ],
+)
+def test_what_is_nowhere_set_fails_who_refers_to_it_alone(text: str, message: str) -> None:
+    env = EnvFile.parse(f"{text}\nOTHER=1\nGIVEN=${{NONE:-given}}\n")
+    with pytest.raises(EngineError, match=f"^{message}$"):
+        env.value("A", {})
+    assert [env.value(name, {}) for name in ("OTHER", "GIVEN", "MISSING")] == ["1", "given", ""]
+
+
+@pytest.mark.parametrize("prefix", ["my-app", "my_app_", "myApp", "MyApp"])
+def test_a_namespace_is_found_however_its_words_are_joined(prefix: str) -> None:
+    env = EnvFile.parse("my_app_a=1\nmyApp_b=2\nMY_APP_c=3\nmyapple=4\nbad=$NONE\n")
+    assert env.namespace(prefix, {}).values({}) == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_variables_are_in_the_order_of_their_names() -> None:
+    assert list(EnvFile.parse("B=1\nA=2\n").values({})) == ["A", "B"]
 
 
 @pytest.mark.parametrize("line", ["A = 1", "A", "1A=1", "=1"])
