@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,6 +20,7 @@ from engine.model import (
     MountedDirectory,
     MountedFile,
 )
+from engine.oci.platform import parse_platform
 from engine.selection import Selection
 from engine.snapshot import EMPTY, Snapshot
 from engine.tree import Attributes
@@ -31,15 +31,13 @@ if TYPE_CHECKING:
 Change: TypeAlias = Callable[[Lazy[Snapshot], str], Lazy[Snapshot]]
 """A change to a tree of files at a path of it."""
 
-_PLATFORM = re.compile(r"[a-z0-9]+(/[a-z0-9_]+(/[a-z0-9.]+)?)?")
-
 
 @field("Query", "container")
 async def container(session: Session, _: None, platform: str | None = None) -> Container:
     """An empty container."""
-    if platform is not None and not _PLATFORM.fullmatch(platform):
-        raise EngineError(f'"{platform}": cannot parse platform specifier: invalid argument')
-    return Container(platform=platform or session.platform)
+    if platform is None:
+        return Container(platform=session.platform)
+    return Container(platform=parse_platform(platform, session.platform))
 
 
 @field("Container", "from")
