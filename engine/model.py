@@ -47,7 +47,7 @@ class Secret:
     @property
     def key(self) -> str:
         """What stands for the secret in the key of an exec: never its value."""
-        return self.cache_key or self.uri or self.name
+        return self.cache_key or self.name
 
 
 @dataclass(frozen=True, slots=True)

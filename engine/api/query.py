@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from engine.api.arguments import plain_ids, written_ids
@@ -52,10 +53,11 @@ async def set_secret(session: Session, _: None, name: str, plaintext: str) -> Se
 
 @field("Query", "secret")
 async def secret(session: Session, _: None, uri: str, cache_key: str | None = None) -> Secret:
-    """A secret by the URI of its source: env://, file:// or cmd://."""
+    """A secret by the URI of its source: env://, file:// or cmd://; in keys its value counts."""
     if "://" not in uri:
         raise EngineError(f'parse "{uri}": malformed id')
-    return Secret(uri, uri, uri, cache_key or "")
+    made = Secret(uri, uri, uri, cache_key or "")
+    return made if cache_key else await asyncio.to_thread(session.keyed_by_value, made)
 
 
 @field("Secret", "name")

@@ -240,6 +240,31 @@ def test_dockerfile_is_built_with_a_secret_that_nobody_sees(
     assert "| ***" in done.stdout and "hunter2" not in done.stdout + done.stderr
 
 
+def test_command_runs_again_for_another_value_of_the_same_source(
+    engine_bin: Path, tmp_path: Path
+) -> None:
+    body = """
+    async def main():
+        async with dagger.connection():
+            for key in (None, "one"):
+                token = dag.secret("env://TOKEN", cache_key=key)
+                uses = debian().with_secret_variable("TOKEN", token)
+                ran = uses.with_exec(["cat", "/proc/sys/kernel/random/uuid"])
+                print(await ran.stdout(), end="")
+    """
+
+    def ran(token: str) -> list[str]:
+        env = {"FRESH": fresh, "TOKEN": token}
+        return run(body, engine_bin, tmp_path, env).stdout.splitlines()
+
+    fresh = str(time.time_ns())
+    first = ran("first-value")
+    assert ran("first-value") == first
+    by_value, by_key = ran("second-value")
+    assert by_value != first[0]
+    assert by_key == first[1]
+
+
 def test_log_output_shows_commands_and_nothing_is_shown_without_it(
     engine_bin: Path, tmp_path: Path
 ) -> None:
