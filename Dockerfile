@@ -21,7 +21,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && find botocore/data -mindepth 1 -maxdepth 1 -type d \
        ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm -rf {} + \
     && find babel/locale-data -name '*.dat' ! -name 'en*' ! -name root.dat -delete \
-    && /opt/venv/bin/python -B -c 'import asyncpg, duckdb, pandas, pyarrow.dataset, pyarrow.fs, pyarrow.parquet, s3fs' \
+    && /opt/venv/bin/python -B -c 'import asyncpg, duckdb, numpy, pyarrow.dataset, pyarrow.fs, pyarrow.parquet, s3fs' \
     && PYTHONHASHSEED=0 python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
     && find /opt/venv -exec touch --no-dereference --date=@315532800 {} +
 

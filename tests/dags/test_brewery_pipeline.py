@@ -65,7 +65,7 @@ seconds = time.process_time() - began
 sys.addaudithook(watch)
 runpy.run_path(sys.argv[1])
 imported = {name.split(".")[0] for name in set(sys.modules) - before}
-heavy = imported & {"pyarrow", "pandas", "duckdb", "fsspec", "s3fs", "httpx", "aiosmtplib"}
+heavy = imported & {"pyarrow", "numpy", "duckdb", "fsspec", "s3fs", "httpx", "aiosmtplib"}
 print(json.dumps({"acts": acts, "heavy": sorted(heavy), "seconds": seconds}))
 """
 
