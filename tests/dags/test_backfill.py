@@ -33,11 +33,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(part: str, home: Path, environ: dict[str, str]) -> Iterator[None]:
+def running(home: Path, environ: dict[str, str], part: str, *options: str) -> Iterator[None]:
     """A part of Airflow that runs while the block does, with all that it starts."""
     with (home / f"{part}.log").open("a") as log:
         process = subprocess.Popen(
-            [*AIRFLOW, part], env=environ, stdout=log, stderr=log, start_new_session=True
+            [*AIRFLOW, part, *options], env=environ, stdout=log, stderr=log, start_new_session=True
         )
         try:
             yield
@@ -60,6 +60,7 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
         yield given | {
             "AIRFLOW_HOME": str(tmp_path),
             "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-only-" * 5,
+            "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
@@ -111,10 +112,11 @@ def backfill(home: Path, environ: dict[str, str], *more: str) -> None:
     days = ["--from-date", DAYS[0], "--to-date", DAYS[-1], "--max-active-runs", "1"]
     call(environ, "backfill", "create", "--dag-id", "brewery_pipeline", *days, *more)
     assert [day for day, _ in runs(home)] == DAYS
-    with running("api-server", home, environ):
+    with running(home, environ, "api-server"):
         # Tasks that cannot reach it yet would fail, and be tried again minutes later.
         wait_until(lambda: answers(int(environ["AIRFLOW__API__PORT"])))
-        with running("scheduler", home, environ):
+        # Its server of logs would listen on every address.
+        with running(home, environ, "scheduler", "--skip-serve-logs"):
             wait_until(lambda: not ask(home, "SELECT 1 FROM backfill WHERE completed_at IS NULL"))
     assert [state for _, state in runs(home)] == ["success"] * len(DAYS)
 
