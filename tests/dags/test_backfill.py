@@ -26,12 +26,6 @@ DAYS = ["2024-02-28", "2024-02-29", "2024-03-01"]
 AIRFLOW = [sys.executable, "-m", "airflow"]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(home: Path, environ: dict[str, str], part: str, *options: str) -> Iterator[None]:
     """A part of Airflow that runs while the block does, with all that it starts."""
@@ -51,11 +45,11 @@ def running(home: Path, environ: dict[str, str], part: str, *options: str) -> It
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
+def environ(tmp_path: Path, free_tcp_port: int) -> Iterator[dict[str, str]]:
     """The environment of an Airflow that runs the DAG daily, on a source of its own."""
     server = BreweryServer(("127.0.0.1", 0), generate(450, seed=7), too_many_every=0)
-    port = free_port()
     given = {key: value for key, value in os.environ.items() if not key.startswith("BREWERY_")}
+    port = free_tcp_port
     with serving(server):
         yield given | {
             "AIRFLOW_HOME": str(tmp_path),

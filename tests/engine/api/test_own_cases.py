@@ -183,13 +183,14 @@ async def test_a_failed_health_check_is_told_as_its_command(base: dagger.Contain
 
 
 async def test_ports_are_forwarded_in_order_or_refused(
-    dag: dagger.Client, base: dagger.Container
+    dag: dagger.Client, base: dagger.Container, free_tcp_port_factory: Callable[[], int]
 ) -> None:
+    own, other = free_tcp_port_factory(), free_tcp_port_factory()
     server = served(base, "sh", "-c", "python -m http.server 8000")
-    ports = [dagger.PortForward(backend=8000, frontend=18764)]
-    service = server.with_exposed_port(18765, experimental_skip_healthcheck=True).as_service()
+    ports = [dagger.PortForward(backend=8000, frontend=other)]
+    service = server.with_exposed_port(own, experimental_skip_healthcheck=True).as_service()
     tunnel = await dag.host().tunnel(service, native=True, ports=ports).start()
-    assert [await port.port() for port in await tunnel.ports()] == [18765, 18764]
+    assert [await port.port() for port in await tunnel.ports()] == [own, other]
     await tunnel.stop()
     with pytest.raises(dagger.QueryError, match="^no ports to forward$"):
         await dag.host().tunnel(server.as_service()).start()
