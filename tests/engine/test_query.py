@@ -189,7 +189,7 @@ async def test_failed_command_carries_what_the_sdk_needs(calls: Calls) -> None:
         "_type": "EXEC_ERROR",
         "cmd": ["c"],
         "exitCode": 3,
-        "stdout": "o",
+        "stdout": "o\n",
         "stderr": "e",
     }
 
