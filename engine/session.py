@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _STANDARD_ERROR = 2
 _LARGEST_SECRET = 500 << 10
+_SHORTEST_HIDDEN = 3
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -240,7 +241,8 @@ class Session:
 
     def without_secrets(self, words: Sequence[str]) -> list[str]:
         """Words that others may see: the values of secrets that were asked for are replaced."""
-        values = list(self._plaintexts.values())
+        # A letter or two would spoil every word that has them.
+        values = [v for v in self._plaintexts.values() if len(v) >= _SHORTEST_HIDDEN]
         return [masked(word, values) for word in words] if values else list(words)
 
     def event(self, kind: str, **facts: object) -> None:

@@ -743,3 +743,9 @@ async def test_cache_volume_outlives_its_commands_and_is_locked_on_demand(
     container = cache("log", "LOCKED")(Made(session.store, session), container)
     await asyncio.gather(*(run(session, container, "append", name) for name in "abc"))
     assert (session.store.volume("log") / "log").read_text() == "xxx"
+
+
+async def test_a_secret_of_a_letter_spoils_no_command_that_is_told(session: Session) -> None:
+    session.set_secret("letter", "x")
+    session.set_secret("pin", "1234")
+    assert session.without_secrets(["exit", "--pin=1234"]) == ["exit", "--pin=***"]
