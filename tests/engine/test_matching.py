@@ -105,14 +105,14 @@ def _touches(sub: Submatch, first: int, last: int, end: int) -> bool:
     return first < max(sub.end, sub.start + 1) and (sub.start < last or sub.start == last == end)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(REGEXES, TEXTS)
 def test_matches_across_lines_are_those_of_the_whole_text(regex: str, text: str) -> None:
     expected = [match[0] for match in re.finditer(regex, text, re.MULTILINE)]
     assert located(Pattern(text=regex, multiline=True), text.encode()) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(REGEXES, TEXTS)
 def test_matches_by_line_are_those_of_each_line(regex: str, text: str) -> None:
     lines = text.split("\n") if text else []

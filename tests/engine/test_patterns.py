@@ -242,7 +242,7 @@ PIECES = st.sampled_from(["a", "b", "*", "**", "?", "/", "[", "]", "[a-c]", "^",
 LISTS = st.lists(st.lists(PIECES, max_size=6).map("".join), max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(LISTS, LISTS)
 def test_a_walk_finds_what_asking_for_each_path_finds(
     include: list[str], exclude: list[str]
@@ -303,13 +303,13 @@ def spelled(pattern: list[list[str]]) -> str:
     return "/".join("".join(parts) for parts in pattern)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(SPELLED, PATHS)
 def test_a_pattern_names_what_its_parts_name(pattern: list[list[str]], names: list[str]) -> None:
     assert Glob(spelled(pattern)).matches("/".join(names)) is path_matches(pattern, names)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.lists(st.tuples(st.booleans(), SPELLED), max_size=4), PATHS)
 def test_the_last_pattern_that_names_a_path_or_what_it_is_in_decides(
     patterns: list[tuple[bool, list[list[str]]]], names: list[str]
@@ -322,7 +322,7 @@ def test_the_last_pattern_that_names_a_path_or_what_it_is_in_decides(
     assert rules.matches("/".join(names)) is expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(SPELLED, PATHS)
 def test_a_walk_finds_what_is_named(pattern: list[list[str]], names: list[str]) -> None:
     path, include = "/".join(names), [spelled(pattern)]

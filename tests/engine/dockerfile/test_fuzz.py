@@ -66,7 +66,7 @@ def dockerfiles() -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @given(dockerfiles() | texts((*LINES, *PIECES, "\n")))
 def test_any_text_is_a_dockerfile_or_an_error_in_one(text: str) -> None:
     try:
@@ -79,7 +79,7 @@ def test_any_text_is_a_dockerfile_or_an_error_in_one(text: str) -> None:
     assert not lines or 1 <= lines[0] <= lines[-1] <= text.count("\n") + 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(dockerfiles())
 def test_an_instruction_read_once_more_from_its_joined_text_is_the_same(text: str) -> None:
     try:
@@ -96,7 +96,6 @@ def test_an_instruction_read_once_more_from_its_joined_text_is_the_same(text: st
             assert replace(again, original=instruction.original) == instruction
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_most_of_the_random_files_are_dockerfiles(data: st.DataObject) -> None:
     # Fuzzing that never gets past the first line finds nothing.
@@ -107,7 +106,7 @@ def test_most_of_the_random_files_are_dockerfiles(data: st.DataObject) -> None:
         assert "SHELL requires" in str(error)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples)
 @given(texts(WORDS), st.sampled_from(["\\", "`"]))
 def test_any_word_expands_or_is_refused(text: str, escape: str) -> None:
     env = {"A": "x*y", "B": ""}
@@ -149,7 +148,7 @@ _SUBSTITUTIONS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.text(alphabet="ab.-", max_size=8), _SUBSTITUTIONS)
 def test_substitutions_give_what_bash_gives(value: str, substitutions: list[str]) -> None:
     words = [f"${{V{each}}}" for each in substitutions]
@@ -158,7 +157,7 @@ def test_substitutions_give_what_bash_gives(value: str, substitutions: list[str]
     assert [expand_word(word, {"V": value}) for word in words] == said.split("\n")[:-1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(texts(MOUNTS))
 def test_any_mount_is_read_or_refused(text: str) -> None:
     try:
@@ -205,7 +204,7 @@ _NAMES = st.text(alphabet="ab.", min_size=1, max_size=2).filter(
 _PATHS = st.lists(st.lists(_NAMES, min_size=1, max_size=3).map("/".join), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(_IGNORE)
 def test_any_ignore_file_is_read_or_its_pattern_refused(text: str) -> None:
     patterns = read_ignore_file(text)
@@ -218,7 +217,7 @@ def test_any_ignore_file_is_read_or_its_pattern_refused(text: str) -> None:
         pass
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(_IGNORE, _PATHS)
 def test_a_walk_leaves_out_what_the_patterns_name_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, text: str, paths: list[str]
