@@ -14,7 +14,7 @@ import dagger
 from ci.connection import first_line, translated
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError
 from ci.graph import Stage
-from ci.report import Report
+from ci.report import Report, first_try
 from ci.settings import Settings
 from ci.stage import Context, Ran, Result
 
@@ -39,11 +39,13 @@ class Stages:
 
     async def perform(self, stage: Stage, results: Mapping[str, Result]) -> Result:
         """Run one stage; raises only errors of `ci.errors`."""
+        folder = self.record.folder / stage.name
         try:
-            context = self._context(stage, results)
-            return await function_of(stage)(context)
+            if folder.exists():
+                folder.rename(first_try(folder))
+            return await function_of(stage)(self._context(stage, results))
         except Exception as error:
-            raise _translated(_innermost(error), self.record.folder / stage.name) from error
+            raise _translated(_innermost(error), folder) from error
 
     def _context(self, stage: Stage, results: Mapping[str, Result]) -> Context:
         folder = self.record.folder / stage.name

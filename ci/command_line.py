@@ -28,7 +28,7 @@ COMMANDS = {
     "release": "tag and publish a release",
     "notify": "archive of logs and reports, email",
     "verify": "whether a published image is what it is said to be",
-    "images": "`images lock`: every image that is named, pinned by its digest",
+    "images": "`images lock`: every image that is named, or package of a stand-in, pinned",
     "nightly": "the scheduled pipeline test against the live source",
     "plan": "what would run and why, before running it",
     "shell": "a stage, and a terminal where its command failed",
@@ -66,6 +66,7 @@ class Options:
     soak: bool = False
     keep: bool = False
     check: bool = False
+    stand_ins: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -117,6 +118,7 @@ def parse(arguments: Sequence[str], root: Path) -> Options:
         soak=given.soak,
         keep=given.keep,
         check=given.check,
+        stand_ins=given.stand_ins,
     )
 
 
@@ -132,7 +134,7 @@ def _with_containers(name: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ci/main.py", description="The CI/CD of Brewline as one program.")
     parser.set_defaults(action="", rest=[], registry="", soak=False, keep=False, check=False)
-    parser.set_defaults(publish=False, repository="", key=None)
+    parser.set_defaults(publish=False, repository="", key=None, stand_ins=False)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
@@ -144,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in _PUBLISHING:
         help = "push the image, and move its tags where the branch has any"
         each[name].add_argument("--publish", action="store_true", help=help)
-    for name in (*_PUBLISHING, "deploy", "release"):
+    for name in (*_PUBLISHING, "deploy", "release", "verify"):
         _add_registry(each[name])
     each["verify"].add_argument("action", metavar="IMAGE", help="a reference: tag, digest or both")
     each["verify"].add_argument(
@@ -153,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     each["images"].add_argument("action", choices=("lock",))
     each["images"].add_argument(
         "--check", action="store_true", help="write nothing; fail where a pin is not of now"
+    )
+    each["images"].add_argument(
+        "--stand-ins", action="store_true", help="pin the stand-ins' Debian packages, not digests"
     )
     each["deploy"].add_argument("action", metavar="ENV", help="staging or production")
     each["shell"].add_argument("action", metavar="STAGE")
@@ -177,7 +182,7 @@ def _add_registry(parser: argparse.ArgumentParser) -> None:
         dest="repository",
         metavar="HOST[/PATH]",
         default="",
-        help="where images are (default: ghcr.io/<owner>/<repo> on GitHub)",
+        help="where images are (default: ghcr.io/<owner>/<repo> on GitHub), and the login is for",
     )
 
 

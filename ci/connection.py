@@ -21,7 +21,8 @@ Say = Callable[[str], None]
 
 _NETWORK = re.compile(
     r"name resolution|Name or service not known|Connection refused|Network is unreachable"
-    r"|Failed to fetch|dns error|error sending request|timed out|No space left on device",
+    r"|Failed to fetch|dns error|error sending request|timed out|No space left on device"
+    r"|certificate verif|certificate problem|invalid peer certificate",
     re.IGNORECASE,
 )
 

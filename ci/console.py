@@ -74,6 +74,11 @@ class Console:
         """The last lines: what the run came to, and where its record is."""
         if report.stand_ins:
             self.line(f"Stand-in images: {', '.join(report.stand_ins)}")
+        for image, packages in report.moved_packages.items():
+            self.line(
+                f"The archive has other packages for {image} than are pinned:"
+                f" {', '.join(packages)}; run `images lock --stand-ins`"
+            )
         self._print(verdict(report), style=_STYLES[report.status])
         self.line(f"Report: {near(report.summary)}")
 
@@ -118,7 +123,8 @@ def ended(stage: str, result: Result) -> str:
     if result.cached:
         parts.append("(cached)")
     if result.retried:
-        parts.append(f"at the second try (first: {result.retried})")
+        alike = result.retried == result.reason
+        parts.append("at both tries" if alike else f"at the second try (first: {result.retried})")
     text = " ".join(parts)
     return f"{text}: {result.reason}" if result.reason else text
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import dagger
 
-from ci.connection import first_line, is_environmental, last_lines
+from ci.connection import first_line, is_environmental, last_lines, translated
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError
 from ci.lockfile import only
+from ci.sourcetree import IMAGE_SOURCE
 from ci.stage import Context
 from ci.versions import read_version
+from engine.standins import NOT_MADE
 
 PYTHON_IMAGE = "python:3.11-slim-bookworm"  # noqa: E501 - a pin is as long as it is
 SOURCE = "/src"
@@ -20,16 +22,6 @@ SOURCE = "/src"
 NONCE = "BREWLINE_NONCE"
 
 Step = Callable[[dagger.Container], dagger.Container]
-
-# What the image is built from. Anything else in the tree may change without a new image.
-IMAGE_SOURCE = (
-    "Dockerfile",
-    ".dockerignore",
-    "requirements/airflow.txt",
-    "pipeline/**/*.py",
-    "dags/**/*.py",
-    "dags/.airflowignore",
-)
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _LOCKS = "/locks"
@@ -73,6 +65,8 @@ def _fault(error: dagger.QueryError, context: Context) -> BrewlineError:
         cause = InfrastructureError if is_environmental(error) else CheckFailed
         return cause("A step of the Dockerfile failed.", detail=last_lines(output), log=log)
     log.write_text(f"{error}\n")
+    if NOT_MADE in first_line(error):
+        return translated(error, log)
     return CheckFailed(f"The Dockerfile cannot be built: {first_line(error)}.", log=log)
 
 
@@ -84,7 +78,7 @@ def _described(context: Context) -> dict[str, str]:
         "version": read_version(context.root),
         "revision": f"{git.commit}{'-dirty' if git.dirty else ''}" if git.commit else "",
         "created": created.isoformat().replace("+00:00", "Z") if created else "",
-        "source": context.settings.source,
+        "source": context.source_url,
     }
 
 

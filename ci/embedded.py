@@ -110,3 +110,12 @@ def stand_ins(events: Path) -> tuple[str, ...]:
     """Images for which the engine used a recipe, as its events tell."""
     used = (str(event.get("image")) for event in told(events) if event.get("event") == "standin")
     return tuple(dict.fromkeys(used))
+
+
+def moved_packages(events: Path) -> dict[str, list[str]]:
+    """By stand-in, its Debian packages that are not as its recipe pins them."""
+    return {
+        str(event.get("image")): [str(line) for line in event.get("packages", ())]
+        for event in told(events)
+        if event.get("event") == "moved"
+    }

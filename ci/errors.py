@@ -30,18 +30,25 @@ _EXIT_CODES = {
 }
 
 INTERRUPTED = 130
+UNREAD = 141  # as a shell tells of SIGPIPE
 
 
 class BrewlineError(Exception):
-    """Base of every expected failure: one clear sentence, the lines that show it, and the log."""
+    """Base of every expected failure: one clear sentence, the lines that show it, and the log.
+
+    One that is `lasting` would be no other a moment later.
+    """
 
     failure: ClassVar[Failure] = Failure.INFRASTRUCTURE
 
-    def __init__(self, message: str, *, detail: str = "", log: Path | None = None) -> None:
+    def __init__(
+        self, message: str, *, detail: str = "", log: Path | None = None, lasting: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.detail = detail
         self.log = log
+        self.lasting = lasting
 
 
 class CheckFailed(BrewlineError):

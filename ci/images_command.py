@@ -9,18 +9,17 @@ from pathlib import Path
 
 import anyio
 
-from ci import pins
 from ci.command_line import Options
 from ci.errors import CheckFailed, InfrastructureError
+from ci.pinning import images, packages
 from ci.publishing.access import translated
-from engine.errors import EngineError
 from engine.oci.reference import Reference, parse_reference
 from engine.registry import places
 from engine.registry.credentials import Credentials, configuration
 from engine.registry.errors import NotFound, RegistryError, Unreachable
 from engine.registry.repository import Repository
 from engine.registry.transport import Transport
-from engine.stop import Stop, Stopped, in_thread
+from engine.stop import Stop, in_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +46,16 @@ class Locked:
 
 def main(options: Options, root: Path) -> int:
     """Ask for all digests, then write them all; with `--check` only tell what would change."""
-    named = pins.pins(root)
+    if options.stand_ins:
+        return packages.main(options, root)
+    named = images.pins(root)
     digests = anyio.run(in_thread, lambda stop: _digests(named, stop))
     found = [
         Locked(name=name, digest=digests[name], before=frozenset(before))
         for name, before in named.items()
     ]
     if not options.check:
-        changed = pins.pin(root, digests)
+        changed = images.pin(root, digests)
     _tell(found, as_json=options.json)
     if options.check:
         _require_locked(found)
@@ -97,15 +98,7 @@ def _digests(names: Iterable[str], stop: Stop) -> dict[str, str]:
 def _digest(reference: Reference, transport: Transport) -> str:
     """The digest of what a name is on: of an index where the image is one of many platforms."""
     try:
-        *mirrors, last = places.to_pull(reference, places.files())
-        for mirror in mirrors:
-            try:
-                return _asked(mirror, reference, transport)
-            except Stopped:
-                raise
-            except EngineError:
-                continue  # what counts is what the registry itself says
-        return _asked(last, reference, transport)
+        return places.first_answer(reference, lambda place: _asked(place, reference, transport))
     except NotFound:
         raise CheckFailed(
             f"{reference.registry} has no image {reference.familiar}: correct its name."

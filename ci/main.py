@@ -18,7 +18,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # it was ci/, whose modules are not to be found by their bare names
 
 from ci.command_line import Options, parse  # noqa: E402 - only after the path is set
-from ci.errors import INTERRUPTED, BrewlineError, UsageError  # noqa: E402 - as above
+from ci.errors import INTERRUPTED, UNREAD, BrewlineError, UsageError  # noqa: E402 - as above
 
 # Commands that need nothing but Python, and their modules. All others run in the environment.
 BARE = {
@@ -34,7 +34,9 @@ APART = {"engine": "engine_command", "images": "images_command", "verify": "veri
 def main(arguments: list[str]) -> int:
     """Do what the command line says; returns the exit code."""
     try:
-        return dispatch(parse(arguments, ROOT), arguments)
+        code = dispatch(parse(arguments, ROOT), arguments)
+        sys.stdout.flush()
+        return code
     except BrewlineError as error:
         print(f"brewline: {error.message}", file=sys.stderr)
         if error.detail:
@@ -42,6 +44,9 @@ def main(arguments: list[str]) -> int:
         return error.failure.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # nobody reads on; nor must Python, which writes what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
 
 
 def dispatch(options: Options, arguments: list[str]) -> int:

@@ -10,7 +10,7 @@ from ci.command_line import Options
 from ci.graph import Planned, plan
 from ci.publishing.destination import acts, require_publishable
 from ci.source import Git, read_git
-from ci.tags import commit_tag, release_tag, repository
+from ci.tags import commit_tag, repository, require_fit
 from ci.versions import read_version
 
 
@@ -20,7 +20,7 @@ def main(options: Options, root: Path) -> int:
     target = ""
     if acts(options.publish, os.environ):
         require_publishable(git, os.environ)
-        release_tag(read_version(root))  # one that is fit for no tag publishes nothing
+        require_fit(git, read_version(root))  # one that is fit for no tag publishes nothing
         target = f"{repository(options.repository, os.environ)}:{commit_tag(git)}"
     planned = plan(git, only=options.only, without=options.skip, publishes=bool(target))
     if options.json:

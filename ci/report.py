@@ -33,8 +33,8 @@ class Report:
     git: Git
     engine: Engine | None = None
     stand_ins: tuple[str, ...] = ()
+    moved_packages: Mapping[str, list[str]] = field(default_factory=dict)
     outcome: Outcome = field(default_factory=Outcome)
-    no_engine: Failure | None = None
     seconds: float = 0.0
     started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
@@ -50,12 +50,12 @@ class Report:
 
     @property
     def failure(self) -> Failure | None:
-        """Class of what failed: the engine before any stage, or else the first stage."""
-        return self.no_engine or self.outcome.failure
+        """Class of what failed first."""
+        return self.outcome.failure
 
     @property
     def exit_code(self) -> int:
-        return self.no_engine.exit_code if self.no_engine else self.outcome.exit_code
+        return self.outcome.exit_code
 
     @property
     def status(self) -> Status:
@@ -82,6 +82,7 @@ class Report:
             "exit_code": self.exit_code,
             "engine": self.engine and self.engine.as_dict(),
             "stand_ins": list(self.stand_ins),
+            "moved_packages": dict(self.moved_packages),
             "image": self.image and _image(self.image),
             "stages": [_stage(stage.name, self.outcome.results) for stage in STAGES],
         }
@@ -108,20 +109,28 @@ def prepare(folder: Path) -> None:
             )
         (folder / MARK).touch()
         for stage in STAGES:
-            shutil.rmtree(folder / stage.name, ignore_errors=True)
+            for kept in (folder / stage.name, first_try(folder / stage.name)):
+                shutil.rmtree(kept, ignore_errors=True)
         for name in ("summary.json", "engine.log"):
             (folder / name).unlink(missing_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"--report {folder} is a file: name a folder.") from error
 
 
+def first_try(folder: Path) -> Path:
+    """Where the artifacts of a stage's first try are kept when it is tried once more."""
+    return folder.with_name(f"{folder.name}-first-try")
+
+
 def artifacts(folder: Path, stage: str) -> tuple[str, ...]:
-    """What a stage left in its folder, relative to the report folder; folders end in a slash."""
+    """What a stage left, relative to the report folder; folders end in a slash."""
     try:
         entries = sorted(os.scandir(folder / stage), key=lambda entry: entry.name)
     except FileNotFoundError:
         return ()
-    return tuple(f"{stage}/{entry.name}{'/' if entry.is_dir() else ''}" for entry in entries)
+    left = [f"{stage}/{entry.name}{'/' if entry.is_dir() else ''}" for entry in entries]
+    earlier = first_try(folder / stage)
+    return (*left, f"{earlier.name}/") if earlier.exists() else tuple(left)
 
 
 def run_id(environ: Mapping[str, str]) -> str:
@@ -137,6 +146,7 @@ def _stage(name: str, results: Mapping[str, Result]) -> dict[str, object]:
         "name": name,
         "status": result.status,
         "reason": result.reason,
+        "detail": result.detail,
         "failure": result.failure,
         "started": None if result.started is None else round(result.started, 3),
         "seconds": round(result.seconds, 3),

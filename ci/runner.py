@@ -25,11 +25,15 @@ _BROKEN = (Status.FAILED, Status.CANCELLED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How a run treats failures, width and time; seconds are for one stage."""
+    """How a run treats failures, width and time; seconds are for one stage.
+
+    `attended` is a run whose user wants to look at what a stage leaves: none is tried again.
+    """
 
     keep_going: bool = False
     jobs: int | None = None
     seconds: float | None = None
+    attended: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,10 +134,11 @@ class _Run:
     async def _supervise(self, stage: Stage) -> Result:
         """Run the stage to its end, its time limit or its cancellation."""
         seconds = self._rules.seconds
+        first: list[Result] = []
         with anyio.move_on_after(seconds) as scope:
             self._scopes[stage.name] = scope
             try:
-                return await self._tried(stage)
+                return await self._tried(stage, first)
             finally:
                 del self._scopes[stage.name]
         if self._interrupted:
@@ -144,17 +149,21 @@ class _Run:
             status=Status.FAILED,
             failure=Failure.INFRASTRUCTURE,
             reason=f"took longer than {seconds:g} s (see --timeout)",
+            retried=first[0].reason if first else "",
         )
 
-    async def _tried(self, stage: Stage) -> Result:
+    async def _tried(self, stage: Stage, first: list[Result]) -> Result:
         """Run the stage, and once more where the machine failed it and a second try does no harm.
 
-        What a check found stays found: a test that fails has failed.
+        What a check found stays found: a test that fails has failed. `first` gets what a second
+        try is made for.
         """
-        first = await self._try(stage)
-        if not stage.repeatable or first.failure is not Failure.INFRASTRUCTURE:
-            return first
-        return replace(await self._try(stage), retried=first.reason)
+        result = await self._try(stage)
+        repeatable = stage.repeatable and not result.lasting and not self._rules.attended
+        if not repeatable or result.failure is not Failure.INFRASTRUCTURE:
+            return result
+        first.append(result)
+        return replace(await self._try(stage), retried=result.reason)
 
     async def _try(self, stage: Stage) -> Result:
         try:
@@ -196,4 +205,5 @@ def failed(error: BrewlineError) -> Result:
         detail=error.detail,
         log=error.log,
         failure=error.failure,
+        lasting=error.lasting,
     )

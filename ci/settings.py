@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Self
 
 from ci.environment import cache_folder
 from ci.errors import UsageError
-from ci.publishing.destination import Destination
+from ci.publishing.destination import Destination, named_file
 
 PUBLIC_API = "https://api.openbrewerydb.org"
+
+_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +62,9 @@ class Settings:
             workflow=_on_github("GITHUB_WORKFLOW_REF", environ),
             source=_on_github("GITHUB_REPOSITORY", environ),
             destination=destination,
-            brewery_api=environ.get("BREWERY_API") or PUBLIC_API,
+            brewery_api=_api("BREWERY_API", environ) or PUBLIC_API,
             cache=cache_folder(environ),
-            brewery_csv=_existing_file("BREWERY_CSV", environ),
+            brewery_csv=named_file("BREWERY_CSV", environ),
             smtp=_smtp(environ),
         )
 
@@ -72,14 +75,13 @@ def _on_github(name: str, environ: Mapping[str, str]) -> str:
     return f"{server}/{environ[name]}" if environ.get(name) else ""
 
 
-def _existing_file(name: str, environ: Mapping[str, str]) -> Path | None:
-    value = environ.get(name)
-    if not value:
-        return None
-    path = Path(value).resolve()
-    if not path.is_file():
-        raise UsageError(f"{name} names {value}, which is not a file: correct it or unset it.")
-    return path
+def _api(name: str, environ: Mapping[str, str]) -> str:
+    """The URL of an API, spelt in one way, or ""; its version is the client's to add."""
+    value = environ.get(name, "").strip()
+    url = re.sub(r"(/v1)?/*$", "", value)
+    if value and not _URL.fullmatch(url):
+        raise UsageError(f"{name} is {value!r}: give a URL such as {PUBLIC_API}.")
+    return url
 
 
 def _smtp(environ: Mapping[str, str]) -> Smtp | None:

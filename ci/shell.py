@@ -52,9 +52,10 @@ def choose(ran: Sequence[Ran], result: Result | None) -> Ran | None:
     """The command that the stage failed with, or else the last one."""
     if result is not None and result.failure is not None:
         named = [each for each in ran if each.log is not None and each.log == result.log]
-        failing = [each for each in (*named, *ran) if each.exit_code != 0]
+        # The last one: what failed before it may only have been remembered.
+        failing = [each for each in (*ran, *named) if each.exit_code != 0]
         if failing:
-            return failing[0]
+            return failing[-1]
     return ran[-1] if ran else None
 
 

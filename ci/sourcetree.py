@@ -34,3 +34,13 @@ TESTED = (
     "docs/**",
     "requirements/**",
 )
+
+# What the image is built from. Anything else in the tree may change without a new image.
+IMAGE_SOURCE = (
+    "Dockerfile",
+    ".dockerignore",
+    "requirements/airflow.txt",
+    "pipeline/**/*.py",
+    "dags/**/*.py",
+    "dags/.airflowignore",
+)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
+from contextlib import suppress
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anyio
 import dagger
 
 from ci.compose import Compose
 from ci.compose.services import STACK_FOLDER, Bringup, services, with_volumes
-from ci.compose.types import Condition
 from ci.configuration import configuration
 from ci.containers import built
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
+from ci.keeping import UI, UI_PORT, keep, require_free
 from ci.stage import Context, Ran
 
 COMPOSE_FILE = "compose.yaml"
@@ -24,12 +26,17 @@ DRIVER = "tests/integration/*.py"
 # The source that comes up with the stack, by the profile `test`.
 SOURCE = "brewery-api"
 API = f"http://{SOURCE}:8000"
-_UI, _UI_PORT = "api-server", 8080
 _DAG = "brewery_pipeline"
 # The user of the image: what it shares with others in volumes is its own.
 _OWNER = "50000:0"
 _OUT = "/tmp/out"
 _TIME_LIMIT_SECONDS = 20 * 60
+
+_SAID = "driver.txt"
+_DRIVE = ("python", "-m", "tests.integration")
+# Tells which bring-up this was, also where the driver cannot even start: one that is answered from
+# memory is another.
+_TOLD = 'printf %s "$STACK_RUN" | sha256sum | cut -c 1-64 >"$BREWLINE_OUT/run"; exec "$@"'
 
 _ERRORS: Mapping[str, type[BrewlineError]] = {
     "code": CheckFailed,
@@ -56,8 +63,10 @@ async def drive(context: Context, compose: Compose, *, key: str, token: str) -> 
     """One run of the driver against the stack; its verdict, its files being in the report.
 
     The driver is the only exec, and services are started for it and end with it: where the engine
-    remembers it, nothing is started.
+    remembers it, nothing is started, and the verdict is not `fresh`.
     """
+    if context.keep:
+        require_free(UI_PORT)
     product = await built(context)
     bringup = Bringup(
         client=context.client,
@@ -67,6 +76,23 @@ async def drive(context: Context, compose: Compose, *, key: str, token: str) -> 
         bind=_bind(context),
         build=lambda _: product,
     )
+    stack = await services(compose, bringup)
+    driver = _driver(context, compose, bringup, product)
+    for name, service in stack.items():
+        driver = driver.with_service_binding(name, service)
+    _empty(context.report)
+    told = json.dumps(configuration(compose), indent=2)
+    (context.report / "configuration.json").write_text(f"{told}\n")
+    done = driver.with_exec(["sh", "-c", _TOLD, "sh", *_DRIVE], expect=dagger.ReturnType.ANY)
+    verdict = await _verdict(context, done, token)
+    if context.keep:
+        await keep(context, compose, stack, verdict)
+    return verdict
+
+
+def _driver(
+    context: Context, compose: Compose, bringup: Bringup, product: dagger.Container
+) -> dagger.Container:
     driver = (
         product.with_mounted_directory("/driver", context.source(DRIVER))
         .with_workdir("/driver")
@@ -75,53 +101,47 @@ async def drive(context: Context, compose: Compose, *, key: str, token: str) -> 
         # There also when the driver cannot even start.
         .with_directory(_OUT, context.client.directory(), owner=_OWNER)
     )
-    for name, value in _driver_environment(context, compose, key).items():
+    for name, value in _driver_environment(context, compose, bringup.key).items():
         driver = driver.with_env_variable(name, value)
-    stack = await services(compose, bringup)
-    for name, service in stack.items():
-        driver = driver.with_service_binding(name, service)
-    command = ["python", "-m", "tests.integration"]
-    done = driver.with_exec(command, expect=dagger.ReturnType.ANY)
+    return driver
+
+
+async def _verdict(context: Context, done: dagger.Container, token: str) -> dict[str, Any]:
+    """What the driver found, and whether it did so for us; its files are in the report."""
     status = await done.exit_code()
-    context.ran.append(Ran(container=done, command=tuple(command), exit_code=status))
-    await done.directory(_OUT).export(str(context.report), wipe=True)
-    _write(context.report / "configuration.json", configuration(compose))
-    verdict = _read_verdict(context, status)
-    if context.keep:
-        await _keep(context, compose, stack, verdict)
+    context.ran.append(Ran(container=done, command=_DRIVE, exit_code=status))
+    await done.directory(_OUT).export(str(context.report))
+    verdict = _read_verdict(context.report, status, await done.stderr())
+    ours = hashlib.sha256(token.encode()).hexdigest()
+    verdict["fresh"] = _told(context.report / "run") in ("", ours)
     return verdict
 
 
-async def _keep(
-    context: Context,
-    compose: Compose,
-    stack: Mapping[str, dagger.Service],
-    verdict: Mapping[str, Any],
-) -> None:
-    """Keep the stack up, its UI on loopback, until its user ends the run."""
-    context.say("passed" if verdict["passed"] else str(verdict["failure"]["message"]))
-    jobs = _jobs(compose)
-    async with anyio.create_task_group() as group:
-        for name, service in stack.items():
-            if name not in jobs:
-                group.start_soon(service.start)
-    password = compose.services[_UI].environment["ADMIN_PASSWORD"]
-    context.say(
-        f"the stack is up: http://localhost:{_UI_PORT}, user admin, password {password};"
-        " Ctrl-C ends it"
-    )
-    await stack[_UI].up(ports=[dagger.PortForward(backend=_UI_PORT, frontend=_UI_PORT)])
+def _told(file: Path) -> str:
+    """The bring-up that a file names; on a full disk it names none, and then it was this one."""
+    with suppress(FileNotFoundError):
+        told = file.read_text().strip()
+        file.unlink()
+        return told
+    return ""
+
+
+def _empty(folder: Path) -> None:
+    """Take what an earlier attempt left out of the report of this one."""
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 def _bind(context: Context) -> Callable[[str], dagger.Directory | dagger.File]:
     def bind(source: str) -> dagger.Directory | dagger.File:
         path = (context.root / source).resolve()
         if not path.is_relative_to(context.root):
-            return context.client.host().file(str(path))
+            host = context.client.host()
+            return host.directory(str(path)) if path.is_dir() else host.file(str(path))
         relative = str(path.relative_to(context.root))
         if path.is_file():
             return context.source(relative).file(relative)
-        return context.source(f"{relative}/**/*.py").directory(relative)
+        return context.source(f"{relative}/**").directory(relative)
 
     return bind
 
@@ -137,8 +157,8 @@ def _driver_environment(context: Context, compose: Compose, key: str) -> dict[st
         "BREWLINE_OUT": _OUT,
         "BREWLINE_LOGS": "/opt/airflow/logs",
         "BREWLINE_LAKE": scheduler["BREWERY_LAKE"],
-        "BREWLINE_AIRFLOW": f"http://{_UI}:{_UI_PORT}",
-        "BREWLINE_PASSWORD": compose.services[_UI].environment["ADMIN_PASSWORD"],
+        "BREWLINE_AIRFLOW": f"http://{UI}:{UI_PORT}",
+        "BREWLINE_PASSWORD": compose.services[UI].environment["ADMIN_PASSWORD"],
         "BREWLINE_API": scheduler["BREWERY_API"],
         "BREWLINE_DAG": _DAG,
         "BREWLINE_RUN_ID": f"run-{key}",
@@ -151,28 +171,17 @@ def _driver_environment(context: Context, compose: Compose, key: str) -> dict[st
 
 def _components(compose: Compose) -> str:
     """The services for the driver."""
-    jobs = _jobs(compose)
     return json.dumps(
         [
             {
                 "name": service.name,
-                "job": service.name in jobs,
+                "job": service.name in compose.jobs,
                 "healthcheck": service.healthcheck is not None,
                 "source": service.name == SOURCE,
             }
             for service in compose.services.values()
         ]
     )
-
-
-def _jobs(compose: Compose) -> set[str]:
-    """The services that another waits for to complete."""
-    return {
-        dependency.service
-        for service in compose.services.values()
-        for dependency in service.depends_on
-        if dependency.condition is Condition.COMPLETED
-    }
 
 
 def _rows(path: Path) -> int:
@@ -184,18 +193,21 @@ def _rows(path: Path) -> int:
         raise UsageError(f"BREWERY_CSV names {path}, which is no CSV in UTF-8: {error}.") from error
 
 
-def _write(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def _read_verdict(context: Context, status: int) -> dict[str, Any]:
-    path = context.report / "verdict.json"
+def _read_verdict(report: Path, status: int, said: str) -> dict[str, Any]:
+    """What the driver found; one that ended otherwise than it wrote, or wrote nothing, failed."""
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise InfrastructureError(
-            f"The integration driver ended with status {status} and left no verdict."
-        ) from error
+        verdict = dict(json.loads((report / "verdict.json").read_text()))
+        if verdict["passed"] == (status == 0):
+            return verdict
+    except (OSError, ValueError):
+        pass
+    (report / _SAID).write_text(said)
+    message = f"The integration driver ended with status {status} and left no verdict."
+    lines = said.strip().splitlines()[-12:]
+    # Of a traceback Python makes a 1; other numbers are of signals and of what could not start.
+    cause = "code" if status == 1 else "infrastructure"
+    failed = {"class": cause, "message": message, "log": _SAID, "lines": lines}
+    return {"passed": False, "failure": failed}
 
 
 def failure(context: Context, failed: Mapping[str, Any]) -> BrewlineError:

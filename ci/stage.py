@@ -48,7 +48,8 @@ class Image:
 class Result:
     """What a stage came to; `cached` is None where nobody can tell.
 
-    `retried` is what a first try failed with, where this is what a second one came to.
+    `lasting` is a failure that a second try at once would not mend; `retried` is what a first try
+    failed with, where this is what a second one came to.
     `started` counts from the start of the run; both times are in seconds and set by the runner.
     """
 
@@ -57,6 +58,7 @@ class Result:
     detail: str = ""
     log: Path | None = None
     failure: Failure | None = None
+    lasting: bool = False
     started: float | None = None
     seconds: float = 0.0
     cached: bool | None = None
@@ -100,6 +102,11 @@ class Context:
     run_id: str = ""
     keep: bool = False
     ran: list[Ran] = field(default_factory=list)
+
+    @property
+    def source_url(self) -> str:
+        """URL of the repository that is built, or "": GitHub's, elsewhere what it came from."""
+        return self.settings.source or self.git.origin or ""
 
     def source(self, *include: str) -> dagger.Directory:
         """The part of the repository that matches; each stage names what it needs, no more."""

@@ -18,8 +18,9 @@ _VERSION = re.compile(
     r"([1-9][0-9]*!)?(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*((a|b|rc)(0|[1-9][0-9]*))?"
     r"(\.post(0|[1-9][0-9]*))?(\.dev(0|[1-9][0-9]*))?(\+[a-z0-9]+(\.[a-z0-9]+)*)?"
 )
+_LABEL = r"[a-z0-9]+(-+[a-z0-9]+)*"
 _HOST = re.compile(
-    r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+|\[[0-9a-f:]+\])(:[0-9]{1,5})?|[a-z0-9-]+:[0-9]{1,5}"
+    rf"(localhost|{_LABEL}(\.{_LABEL})+|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?|{_LABEL}:[0-9]{{1,5}}"
 )
 _PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 _LONGEST_PATH = 255
@@ -51,6 +52,12 @@ def release_tag(version: str) -> str:
     return _versioned("v", version)
 
 
+def require_fit(git: Git, version: str) -> None:
+    """Raise UsageError for a version that some tag of this tree cannot hold."""
+    release_tag(version)
+    moving_tags(git, version)
+
+
 def repository(registry: str, environ: Mapping[str, str]) -> str:
     """`host/path` that images go to: `registry` as given, else GitHub's of the repository.
 
@@ -61,7 +68,8 @@ def repository(registry: str, environ: Mapping[str, str]) -> str:
     if not registry and not ours:
         raise UsageError("No registry is named to publish to: give --registry HOST/PATH.")
     host, _, path = (registry or GITHUB_REGISTRY).rstrip("/").lower().partition("/")
-    if not _HOST.fullmatch(host):
+    port = host.rpartition(":")[2]
+    if not _HOST.fullmatch(host) or (port.isdecimal() and not 0 < int(port) < 65536):
         raise UsageError(
             f"{registry!r} does not begin with a registry's host: give --registry HOST/PATH, "
             "such as ghcr.io/owner/name or localhost:5000."

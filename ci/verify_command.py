@@ -12,7 +12,7 @@ import anyio
 from ci.command_line import Options
 from ci.errors import Failure, UsageError
 from ci.publishing.access import ask
-from ci.publishing.destination import destination
+from ci.publishing.destination import LOGIN, destination
 from ci.publishing.signature import read_public
 from ci.publishing.verification import Expected, Verdict, verify
 from ci.settings import Settings
@@ -27,7 +27,12 @@ def main(options: Options, root: Path) -> int:
         raise UsageError(
             f"{options.action!r} names no image: give HOST/PATH:TAG or HOST/PATH@DIGEST."
         ) from None
-    where = destination(reference.name, os.environ)
+    environ = dict(os.environ)
+    host = reference.name.partition("/")[0]
+    if options.repository.partition("/")[0].lower() != host:
+        # A login of ours is not for whatever registry somebody's image is at.
+        environ = {name: value for name, value in environ.items() if name not in LOGIN}
+    where = destination(reference.name, environ)
     key = options.key or where.trusted_key
     expected = Expected(
         source=Settings.from_environment(os.environ).source or None,

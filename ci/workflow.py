@@ -21,15 +21,21 @@ from ci.binding import Stages
 from ci.command_line import Options
 from ci.connection import connect
 from ci.console import Console
-from ci.errors import BrewlineError, UsageError
+from ci.errors import BrewlineError
 from ci.graph import Planned, plan
 from ci.publishing.access import require_login
-from ci.publishing.destination import Destination, acts, destination, require_publishable
+from ci.publishing.destination import (
+    Destination,
+    acts,
+    destination,
+    require_keys,
+    require_publishable,
+)
 from ci.report import Report
 from ci.settings import Settings
 from ci.source import Git, read_git
 from ci.stage import Result
-from ci.tags import release_tag, repository
+from ci.tags import repository, require_fit
 from ci.versions import read_version
 
 
@@ -43,7 +49,7 @@ async def _run(options: Options, root: Path) -> int:
     publishes = options.command in ("all", "build") and acts(options.publish, os.environ)
     version = read_version(root)
     if publishes:
-        release_tag(version)  # one that is fit for no tag is better known now
+        require_fit(git, version)  # one that is fit for no tag is better known now
     target = _destination(options, git, publishes)
     planned = plan(git, only=options.only, without=options.skip, publishes=publishes)
     settings = Settings.from_environment(os.environ, destination=target)
@@ -64,17 +70,19 @@ async def _run(options: Options, root: Path) -> int:
 def _destination(options: Options, git: Git, publishes: bool) -> Destination | None:
     """Where images of this run go to or come from; None where it has nothing to do with any.
 
-    Raises what forbids to publish before anything starts.
+    Raises what forbids to publish, and a setting that cannot be meant, before anything starts.
     """
     if publishes:
         require_publishable(git, os.environ)
-        found = destination(repository(options.repository, os.environ), os.environ)
+    elif options.command not in ("deploy", "release"):
+        return None
+    elif not (options.repository or os.environ.get("GITHUB_REPOSITORY")):
+        return None  # the stage says so, after what is worse
+    found = destination(repository(options.repository, os.environ), os.environ)
+    if publishes:
         require_login(found)
-        return found
-    if options.command in ("deploy", "release"):
-        with contextlib.suppress(UsageError):  # the stage says so, after what is worse
-            return destination(repository(options.repository, os.environ), os.environ)
-    return None
+    require_keys(found)
+    return found
 
 
 @dataclass(slots=True)
@@ -98,10 +106,10 @@ class _Run:
                 finally:
                     if self.options.explain:
                         explain.tell(events, self.console.line)
-        except BrewlineError as error:  # without a result: there is no engine for the stages
-            if not self.record.outcome.results:
-                self.record.no_engine = error.failure
-            raise
+        except BrewlineError as error:
+            if self.record.outcome.results:
+                raise
+            await self._without_engine(planned, error)
         except anyio.get_cancelled_exc_class():  # Ctrl-C while the engine starts
             self.record.outcome.interrupted = True
             raise
@@ -114,28 +122,43 @@ class _Run:
 
     async def _stages(self, planned: Sequence[Planned], events: Path) -> None:
         async with self._engine(planned, events) as client:
-            stages = Stages(
-                client=client,
-                root=self.root,
-                record=self.record,
-                settings=self.settings,
-                say=self.console.say,
-                nonce=secrets.token_hex(8) if self.options.no_cache else "",
-                keep=self.options.keep,
-            )
             with self._live():
-                outcome = await runner.run(
-                    planned,
-                    stages.perform,
-                    rules=_rules(self.options),
-                    watch=functools.partial(self._watch, events),
-                )
-            self.record.outcome.interrupted = outcome.interrupted
+                stages = await self._through(planned, client, events)
+            outcome = self.record.outcome
             if self._attended and not outcome.interrupted:
                 name = self.options.action
                 await shell.attach(
                     name, stages.ran, outcome.results[name], events, self.console.line
                 )
+
+    async def _through(
+        self, planned: Sequence[Planned], client: dagger.Client | None, events: Path
+    ) -> Stages:
+        """Run the stages to their end, the record being kept up to date."""
+        stages = Stages(
+            client=client,
+            root=self.root,
+            record=self.record,
+            settings=self.settings,
+            say=self.console.say,
+            nonce=secrets.token_hex(8) if self.options.no_cache else "",
+            keep=self.options.keep,
+        )
+        outcome = await runner.run(
+            planned,
+            stages.perform,
+            rules=_rules(self.options),
+            watch=functools.partial(self._watch, events),
+        )
+        self.record.outcome.interrupted = outcome.interrupted
+        return stages
+
+    async def _without_engine(self, planned: Sequence[Planned], error: BrewlineError) -> None:
+        """Have the first stage that wants an engine failed, and run what always runs: the alert."""
+        events = Path(os.devnull)
+        first = next(item.stage for item in planned if item.stage.uses_engine and not item.skip)
+        self._watch(events, first.name, runner.failed(error))
+        await self._through([item for item in planned if item.stage.always], None, events)
 
     @property
     def _attended(self) -> bool:
@@ -169,11 +192,17 @@ class _Run:
             result = replace(result, artifacts=report.artifacts(self.record.folder, stage))
             self.record.outcome.results[stage] = result
             self.record.stand_ins = embedded.stand_ins(events)
+            self.record.moved_packages = embedded.moved_packages(events)
             self.record.write()
         self.console.watch(stage, result)
 
 
 def _rules(options: Options) -> runner.Rules:
     # Nobody is hurried at a terminal.
-    seconds = None if options.command == "shell" or options.keep else options.seconds
-    return runner.Rules(keep_going=options.keep_going, jobs=options.jobs, seconds=seconds)
+    attended = options.command == "shell" or options.keep
+    return runner.Rules(
+        keep_going=options.keep_going,
+        jobs=options.jobs,
+        seconds=None if attended else options.seconds,
+        attended=attended,
+    )

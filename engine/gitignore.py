@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _CLASSES = {
@@ -38,6 +39,11 @@ class _Rule:
             return False
         subject = path.rpartition("/")[2] if self.by_name else path
         return self.regex.fullmatch(subject) is not None
+
+    def holds(self, path: str, directory: bool) -> bool:
+        """Whether it matches the path, or a directory that this lies in."""
+        slashes = (at for at, letter in enumerate(path) if letter == "/")
+        return self.matches(path, directory) or any(self.matches(path[:at], True) for at in slashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +76,21 @@ class GitIgnore:
         A rule holds for what lies in a directory that it names, too, and the last that holds
         decides: other than git, which looks into no ignored directory, this takes files back in.
         """
-        path = _bytewise(path)
-        for prefix, rules in self.files:
-            if not path.startswith(prefix):
-                continue
-            names = path[len(prefix) :].split("/")
-            above = ["/".join(names[:end]) for end in range(1, len(names))]
-            for rule in reversed(rules):
-                if rule.matches(path[len(prefix) :], directory) or any(
-                    rule.matches(each, True) for each in above
-                ):
-                    return not rule.negated
-        return False
+        return self._last(path, lambda rule, below: rule.holds(below, directory))
 
     def ignores(self, path: str, *, directory: bool) -> bool:
         """Whether git ignores `path`, which lies in no ignored directory."""
+        return self._last(path, lambda rule, below: rule.matches(below, directory))
+
+    def _last(self, path: str, decides: Callable[[_Rule, str], bool]) -> bool:
+        """What the last rule says that decides about a path below its file; it is kept without."""
         path = _bytewise(path)
         for prefix, rules in self.files:
-            if not path.startswith(prefix):
-                continue
-            for rule in reversed(rules):
-                if rule.matches(path[len(prefix) :], directory):
-                    return not rule.negated
+            if path.startswith(prefix):
+                below = path[len(prefix) :]
+                for rule in reversed(rules):
+                    if decides(rule, below):
+                        return not rule.negated
         return False
 
 

@@ -23,7 +23,10 @@ def parse(text: str | bytes | bytearray) -> Any:
         text = text.decode(json.detect_encoding(text), "surrogatepass")
     if text.count("[") + text.count("{") > MOST_NESTED and _depth(text) > MOST_NESTED:
         raise ValueError(f"nested deeper than {MOST_NESTED}")
-    return json.loads(text, parse_constant=_refuse)
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:  # of a process with Python's own limit, which is lower
+        raise ValueError("nested too deeply for this process") from None
 
 
 def _depth(text: str) -> int:

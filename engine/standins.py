@@ -6,12 +6,15 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EngineError, ProcessError
+from engine import packages
+from engine.errors import EngineError, ExecError, ProcessError
 from engine.imageconfig import config_of, with_image
 from engine.lazy import Lazy
 from engine.model import Container
@@ -25,10 +28,13 @@ from engine.store import digest
 if TYPE_CHECKING:
     from engine.session import Session
 
-_APT = Path("/etc/apt")
+_PIN = "pin"
 
 STAND_IN_LABEL = "dev.brewline.stand-in"
 """The label of every image with a stand-in under it: such an image is not for publishing."""
+
+NOT_MADE = "this machine could not make the stand-in"
+"""How the error begins where a recipe fails: neither an image nor a check is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,11 @@ class Recipe:
     folder: Path
     names: tuple[str, ...]
     table: dict[str, Any]
+
+    @property
+    def file(self) -> Path:
+        """The program or the Dockerfile; its folder has the pins of its packages."""
+        return self.folder / str(self.table.get("dockerfile") or self.table["bootstrap"])
 
 
 class StandIns:
@@ -49,9 +60,9 @@ class StandIns:
 
     def recipe(self, reference: Reference) -> Recipe | None:
         """The recipe for an image, if there is one; also for a pin: it has what the name has."""
-        reference = replace(reference, digest="") if reference.tag else reference
+        canonical = _unpinned(reference).canonical
         for recipe in self._recipes:
-            if any(parse_reference(n).canonical == reference.canonical for n in recipe.names):
+            if any(parse_reference(n).canonical == canonical for n in recipe.names):
                 return recipe
         return None
 
@@ -63,7 +74,7 @@ class StandIns:
         It is not what the digest of a pin says, so that it goes by the name alone. Raises
         EngineError for another platform than this machine's.
         """
-        reference = replace(reference, digest="") if reference.tag else reference
+        reference = _unpinned(reference)
         if platform != self._session.platform:
             raise EngineError(
                 f"{reference.familiar} for {platform}: the registry cannot be reached ({why}), "
@@ -105,15 +116,23 @@ class StandIns:
             snapshot = Snapshot(tuple(record["layers"]), record["key"], record["plain"])
             config = ImageConfig.from_json(record["config"].encode())
             known = with_image(Container(platform=platform), config, snapshot)
+            self._tell_moved(record["moved"])
             return replace(known, standins=frozenset(record["stand-ins"]))
         made = await self._build(recipe, platform)
-        snapshot = await made.rootfs.get()
+        try:
+            snapshot = await made.rootfs.get()
+        except ExecError as error:
+            raise _not_made(recipe, f"{error.stdout}\n{error.stderr}") from None
+        below = [self.recipe(parse_reference(name)) for name in sorted(made.standins)]
+        moved = await self._moved([*filter(None, below), recipe], snapshot)
+        self._tell_moved(moved)
         record = {
             "layers": snapshot.layers,
             "key": snapshot.key,
             "plain": snapshot.plain,
             "config": config_of(made).to_json().decode(),
             "stand-ins": sorted(made.standins),
+            "moved": moved,
             "what": f"stand-in for {recipe.names[0]}",
         }
         self._session.store.remember(key, record)
@@ -124,19 +143,27 @@ class StandIns:
         from engine.dockerfile.inputs import Context
         from engine.hostfiles import host_directory
 
-        file = recipe.folder / recipe.table["dockerfile"]
+        file = recipe.file
         here = host_directory(self._session, file.parent)
-        apt = host_directory(self._session, _APT, Selection(include=_apt_settings()))
-        build = Build(self._session, Context(here, {"apt": apt}), platform=platform)
+        apt = host_directory(
+            self._session, packages.APT, Selection(include=packages.apt_settings())
+        )
+        pinned = (_PIN, *(f"{file.parent.name}/{name}" for name in packages.FILES))
+        pins = host_directory(self._session, recipe.folder, Selection(include=pinned))
+        build = Build(self._session, Context(here, {"apt": apt, "pins": pins}), platform=platform)
         return await build.container(file.name)
 
     async def _bootstrapped(self, recipe: Recipe) -> Snapshot:
         """The root file system that the recipe's program makes on this machine."""
-        program = recipe.folder / recipe.table["bootstrap"]
-        key = digest("bootstrap", program.read_text())
-        known = self._session.snapshots.recall(key)
-        if known is not None:
-            return known
+        program = recipe.file
+        pins = [program.with_name(name) for name in packages.FILES]
+        read = (program, recipe.folder / _PIN, *pins)
+        key = digest("bootstrap", *(path.read_text() for path in read))
+        made = self._session.snapshots.recall(key) or await self._bootstrap(recipe, program, key)
+        self._tell_moved(await self._moved([recipe], made))
+        return made
+
+    async def _bootstrap(self, recipe: Recipe, program: Path, key: str) -> Snapshot:
         self._session.event("bootstrap", image=recipe.names[0])
         self._session.progress.note(f"making {recipe.names[0]}, which takes a minute")
         folder = self._session.store.folder("bootstrap")
@@ -148,29 +175,50 @@ class StandIns:
             self._session.snapshots.remember(made, f"stand-in for {recipe.names[0]}")
             return made
         except ProcessError as error:
-            raise EngineError(
-                f"the stand-in {recipe.names[0]} could not be made: {error}"
-            ) from None
+            raise _not_made(recipe, error.output) from None
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
+    async def _moved(self, recipes: Sequence[Recipe], snapshot: Snapshot) -> dict[str, list[str]]:
+        """By stand-in, the packages of a snapshot that are not as its recipes pin them."""
 
-def _apt_settings() -> tuple[str, ...]:
-    """The files that say where this machine gets Debian's packages from, and how.
+        def read() -> str:
+            with self._session.snapshots.view(snapshot) as root, suppress(FileNotFoundError):
+                return root.read(packages.STATUS).decode()
+            return ""
 
-    Other distributions' archives are left out, and so are credentials.
-    """
-    lists = [_APT / "sources.list", *_APT.glob("sources.list.d/*")]
-    chosen = [file for file in lists if file.is_file() and "bookworm" in file.read_text()]
-    chosen += [file for file in _APT.glob("apt.conf.d/*") if "Acquire" in file.read_text()]
-    names = [str(file.relative_to(_APT)) for file in chosen]
-    return (*names, "keyrings", "trusted.gpg.d")
+        there = packages.installed(await asyncio.to_thread(read))
+        pins = {each.names[0]: packages.read_pins(each.file.parent) for each in recipes}
+        moved = {name: packages.moved(own, there) for name, own in pins.items()}
+        if any("bootstrap" in each.table for each in recipes):  # nothing is of a registry's image
+            moved[recipes[-1].names[0]] += packages.unpinned(chain(*pins.values()), there)
+        return {name: lines for name, lines in moved.items() if lines}
+
+    def _tell_moved(self, moved: Mapping[str, list[str]]) -> None:
+        for name, lines in moved.items():
+            self._session.event("moved", image=name, packages=lines)
+            self._session.progress.note(
+                f"{name} is not made of the packages that are pinned: {', '.join(lines)}; "
+                "run `images lock --stand-ins`"
+            )
+
+
+def _not_made(recipe: Recipe, output: str) -> EngineError:
+    """That a stand-in could not be made: first what its recipe says of it, if it does."""
+    lines = output.strip().splitlines() or [""]
+    why = next((line for line in lines if line.startswith(f"{_PIN}: ")), lines[-1])
+    said = why.removeprefix(f"{_PIN}: ")
+    return EngineError(f"{NOT_MADE} {recipe.names[0]}: {said}\n{output.strip()}")
+
+
+def _unpinned(reference: Reference) -> Reference:
+    return replace(reference, digest="") if reference.tag else reference
 
 
 def _files_digest(recipes: Path) -> str:
     """What stands for all that a build of a recipe reads: recipes may be built on one another."""
     hashed = hashlib.sha256()
-    for root in (recipes, *(_APT / name for name in _apt_settings())):
+    for root in (recipes, *(packages.APT / name for name in packages.apt_settings())):
         for file in _files_below(root):
             hashed.update(f"{file} {file.stat().st_mode}\0".encode())
             hashed.update(hashlib.sha256(file.read_bytes()).digest())

@@ -82,7 +82,6 @@ def service(name: str, node: Node, declared: Declared) -> Service:
     def items(key: str) -> list[Node]:
         return given[key].items() if key in given else []
 
-    variables = fields.env_file(given["env_file"]) if "env_file" in given else {}
     aliases = fields.aliases(given["networks"], declared.networks) if "networks" in given else ()
     own_name = text("container_name")
     published = [port for item in items("ports") for port in ports(item)]
@@ -92,7 +91,7 @@ def service(name: str, node: Node, declared: Declared) -> Service:
         build=fields.build(given["build"]) if "build" in given else None,
         command=command("command"),
         entrypoint=command("entrypoint"),
-        environment=fields.environment_over(given.get("environment"), variables),
+        environment=fields.variables(given.get("environment"), given.get("env_file")),
         depends_on=fields.depends_on(given["depends_on"]) if "depends_on" in given else (),
         healthcheck=healthcheck(given["healthcheck"]) if "healthcheck" in given else None,
         mounts=tuple(mounts(items("volumes"), given.get("tmpfs"), declared.volumes)),

@@ -57,7 +57,7 @@ def _assignment(text: str, at: int, values: dict[str, str], environ: Mapping[str
     known = {**values, **environ}
     if text[at : at + 1] not in ("'", '"'):
         end = _line_end(text, at)
-        value = re.split(r"(?:^|[ \t])#", text[at:end], maxsplit=1)[0].rstrip()
+        value = text[at:end].partition(" #")[0].rstrip()
         values[name] = interpolate(value, known)
         return end
     quoted = _QUOTED.match(text, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,14 +17,20 @@ _BUILD_WITHOUT_EFFECT = (
     *("cache_from", "cache_to", "labels", "no_cache", "no_cache_filter", "provenance", "pull"),
     *("sbom", "tags"),
 )
+# What a shell would heed in a line, and Compose cuts the line at; within quotes it is text.
+_OF_A_SHELL = re.compile(r"[;&|<>()`]")
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 
 
 def command(node: Node) -> tuple[str, ...]:
     """`command` and `entrypoint`: a list, or one line split as a shell would."""
     if node.is_sequence():
         return tuple(item.string() for item in node.items())
+    line = node.string()
+    if sign := _OF_A_SHELL.search(_QUOTED.sub("", line)):
+        raise node.error(f"no shell reads '{sign[0]}' here: write a list, as [sh, -c, \"…\"]")
     try:
-        return tuple(shlex.split(node.string()))
+        return tuple(shlex.split(line))
     except ValueError as error:
         raise node.error(f"the command cannot be split: {error}") from error
 
@@ -50,12 +57,18 @@ def _context(node: Node) -> str:
 
 def environment(node: Node) -> dict[str, str]:
     """`environment`: a mapping or a list of `NAME=value`; a bare name takes the caller's value."""
-    return {name: value for name, value in _environment(node).items() if value is not None}
+    return _given(_environment(node))
 
 
-def environment_over(node: Node | None, below: Mapping[str, str]) -> dict[str, str]:
+def variables(above: Node | None, files: Node | None) -> dict[str, str]:
     """`environment` above the variables of `env_file`; a bare name without a value unsets one."""
-    values = {**below, **(_environment(node) if node else {})}
+    own = _environment(above) if above else {}
+    # A file may name the service's variables; the caller's go before them.
+    below = _env_files(files, _given(own)) if files else {}
+    return _given({**below, **own})
+
+
+def _given(values: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -63,22 +76,22 @@ def _environment(node: Node) -> dict[str, str | None]:
     caller = node.document.environ
     if node.is_mapping():
         return {
-            name: caller.get(name) if value.is_null() else value.text()
+            name: caller.get(name) if value.is_null() else value.word()
             for name, value in node.mapping().items()
         }
     pairs = (item.string().partition("=") for item in node.items())
     return {name: text if equals else caller.get(name) for name, equals, text in pairs}
 
 
-def env_file(node: Node) -> dict[str, str]:
+def _env_files(node: Node, known: Mapping[str, str]) -> dict[str, str]:
     """`env_file`: a path or a list of them; later files win."""
     values: dict[str, str] = {}
-    for item in node.items() if node.is_sequence() else [node]:
-        values |= _env_file(item)
+    for item in node.one_or_more():
+        values |= _env_file(item, known)
     return values
 
 
-def _env_file(node: Node) -> dict[str, str]:
+def _env_file(node: Node, known: Mapping[str, str]) -> dict[str, str]:
     fields = {"path": node}
     if node.is_mapping():
         fields = node.fields("env_file", "path", "required", "format")
@@ -93,7 +106,9 @@ def _env_file(node: Node) -> dict[str, str]:
         return {}
     text = read_beside(node, path)
     try:
-        return raw_variables(text) if raw else read_variables(text, node.document.environ)
+        if raw:
+            return raw_variables(text)
+        return read_variables(text, {**known, **node.document.environ})
     except ValueError as error:
         raise node.error(f"{path}, {error}") from error
 

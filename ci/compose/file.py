@@ -29,12 +29,13 @@ def read_compose(
     top = root.fields(
         "top-level", "name", "version", "services", "volumes", "networks", "configs", "secrets"
     )
+    if "name" in top:
+        _check_name("project", top["name"].string(), top["name"])
     declared = _declared(top)
     nodes = top["services"].mapping() if "services" in top else {}
     services: dict[str, Service] = {}
     for name, node in nodes.items():
-        if not _NAME.fullmatch(name):
-            raise node.error(f"a service's name is of letters, digits, '.', '_', '-', not {name!r}")
+        _check_name("service", name, node)
         services[name] = service(name, extended(name, nodes), declared)
     chosen = frozenset(profiles)
     active = {
@@ -45,13 +46,17 @@ def read_compose(
     return Compose(services=_ordered(active, nodes), volumes=declared.volumes)
 
 
+def _check_name(kind: str, name: str, node: Node) -> None:
+    if not _NAME.fullmatch(name):
+        raise node.error(f"a {kind}'s name is of letters, digits, '.', '_', '-', not {name!r}")
+
+
 def _declared(top: Mapping[str, Node]) -> Declared:
     volumes = top["volumes"].mapping() if "volumes" in top else {}
     for name, node in volumes.items():
         # One with a driver, or an external one, would not be fresh in each run.
         node.fields(f"volume {name}", "name", "labels")
-        if not _NAME.fullmatch(name):
-            raise node.error(f"a volume's name is of letters, digits, '.', '_', '-', not {name!r}")
+        _check_name("volume", name, node)
     networks = top["networks"].mapping() if "networks" in top else {}
     for name, node in networks.items():
         given = node.fields(f"network {name}", "name", "labels", "driver", "attachable")

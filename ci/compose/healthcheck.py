@@ -9,8 +9,11 @@ from ci.compose.types import Healthcheck
 
 _TIMES = ("interval", "timeout", "start_period", "start_interval")
 _RETRIES = 3
-_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
+_UNITS = {
+    **{"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0},
+    **{"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0},
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ns|us|ms|s|m|h|d|w)")
 
 
 def healthcheck(node: Node) -> Healthcheck | None:

@@ -10,10 +10,10 @@ _OPERATOR = re.compile(r":?[-?+]")
 
 
 def interpolate(text: str, environ: Mapping[str, str]) -> str:
-    """`text` with its variables replaced, `$$` standing for a dollar sign.
+    """`text` with its variables replaced; `$$` is a dollar sign, and so is one that starts none.
 
-    An unset variable without a default is empty, as in Compose. Raises ValueError for a `$` that
-    starts no variable, a brace that is not closed and a required variable that is missing.
+    An unset variable without a default is empty, as in Compose. Raises ValueError for a brace that
+    is not closed or holds no variable, and for a required variable that is missing.
     """
     out: list[str] = []
     at = 0
@@ -30,8 +30,10 @@ def _variable(text: str, at: int, environ: Mapping[str, str]) -> tuple[str, int]
         return "$", at + 1
     braced = text.startswith("{", at)
     name = _NAME.match(text, at + braced)
+    if name is None and not braced:
+        return "$", at
     if name is None:
-        raise ValueError(f"'$' starts no variable in {text!r}: write '$$' for a dollar sign")
+        raise ValueError(f"'${{' starts no variable in {text!r}: write '$$' for a dollar sign")
     if not braced:
         return environ.get(name[0], ""), name.end()
     end = _closing_brace(text, name.end())

@@ -20,16 +20,14 @@ def mounts(volumes: Iterable[Node], tmpfs: Node | None, declared: frozenset[str]
         if mount.kind is MountKind.NAMED and mount.source not in declared:
             raise node.error(f"volume {mount.source!r} is not declared")
         found[mount.target] = mount
-    for node in _one_or_more(tmpfs):
+    for node in tmpfs.one_or_more() if tmpfs else ():
         mount = _tmpfs(node)
         found[mount.target] = mount
     return list(found.values())
 
 
-def _one_or_more(node: Node | None) -> list[Node]:
-    if node is None:
-        return []
-    return node.items() if node.is_sequence() else [node]
+# About labels of SELinux, what a new volume holds, and when a host on a Mac sees what was written.
+_MODES_WITHOUT_EFFECT = ("z", "Z", "nocopy", "cached", "delegated", "consistent")
 
 
 def _volume(node: Node) -> Mount:
@@ -43,7 +41,7 @@ def _volume(node: Node) -> Mount:
         return Mount(kind=MountKind.ANONYMOUS, target=_target(node, parts[0]))
     source, target, mode = parts[0], parts[1], parts[2] if len(parts) == 3 else "rw"
     flags = set(mode.split(","))
-    if flags - {"rw", "ro", "z", "Z", "nocopy"}:
+    if flags - {"rw", "ro", *_MODES_WITHOUT_EFFECT}:
         raise node.error(f"volume mode {mode!r} is not supported")
     kind = MountKind.BIND if source.startswith((".", "/", "~")) else MountKind.NAMED
     return _sourced(node, kind, source, target, read_only="ro" in flags)

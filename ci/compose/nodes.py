@@ -22,6 +22,18 @@ _NO_TEXT = re.compile(
 )
 
 
+_TRUTH = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
+# What Compose reads as a number or a day, and the numbers among them that it writes as they were.
+_READ = re.compile(
+    r"[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|\.(inf|Inf|INF)"
+    r"|([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?)"
+    r"|\.(nan|NaN|NAN)|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt\s].*)?"
+)
+_AS_WRITTEN = re.compile(
+    r"0|-?[1-9][0-9]{0,17}|-?(0\.0{0,3}[1-9]|[1-9][0-9]{0,5}\.)([0-9]{0,8}[1-9])?(?<!\.)"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """What all values of one file share."""
@@ -89,6 +101,10 @@ class Node:
             replace(self, value=item, line=item.start_mark.line + 1) for item in self.value.value
         ]
 
+    def one_or_more(self) -> list[Node]:
+        """The entries of a list, or the one value that is written in place of a list."""
+        return self.items() if self.is_sequence() else [self]
+
     def text(self) -> str:
         """A scalar as text, its variables replaced."""
         if not isinstance(self.value, yaml.ScalarNode):
@@ -102,10 +118,26 @@ class Node:
 
     def string(self) -> str:
         """A text; what YAML takes for a number or a truth value has to be quoted, as in Compose."""
-        plain = isinstance(self.value, yaml.ScalarNode) and self.value.style is None
-        if plain and _NO_TEXT.fullmatch(self.value.value):
+        if _NO_TEXT.fullmatch(self._plain()):
             raise self.error(f"a text is wanted here: write '{self.value.value}' in quotes")
         return self.text()
+
+    def word(self) -> str:
+        """A text, a number or a truth value, as the text that Compose makes of it.
+
+        A number that would read otherwise than it is written, such as a mode, has to be quoted.
+        """
+        plain = self._plain()
+        if plain in _TRUTH:
+            return plain.lower()
+        if _READ.fullmatch(plain) and not _AS_WRITTEN.fullmatch(plain):
+            raise self.error(f"Compose takes {plain} for a number or a day: write it in quotes")
+        return self.text()
+
+    def _plain(self) -> str:
+        """What is written here without quotes, or ""."""
+        plain = isinstance(self.value, yaml.ScalarNode) and self.value.style is None
+        return str(self.value.value) if plain else ""
 
     def strings(self) -> tuple[str, ...]:
         """A list of texts, each of them once."""

@@ -51,7 +51,7 @@ await() {
         if [ -e "$marks/$service.exit" ]; then
             status=$(cat "$marks/$service.exit")
             case $condition:$status in
-            service_completed_successfully:0) return ;;
+            service_completed_successfully:0 | service_started:0) return ;;
             *) blocked "$service ended with status $status" ;;
             esac
         fi

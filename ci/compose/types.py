@@ -125,3 +125,13 @@ class Compose:
 
     services: Mapping[str, Service]
     volumes: frozenset[str] = frozenset()
+
+    @property
+    def jobs(self) -> frozenset[str]:
+        """The services that another waits for to complete."""
+        return frozenset(
+            dependency.service
+            for service in self.services.values()
+            for dependency in service.depends_on
+            if dependency.condition is Condition.COMPLETED
+        )

@@ -11,7 +11,15 @@ from ci.publishing.destination import Destination
 from engine.oci.reference import InvalidReference, parse_reference
 from engine.registry import places
 from engine.registry.credentials import Credentials, Login, configuration
-from engine.registry.errors import Busy, Denied, NotFound, RegistryError, Unreachable
+from engine.registry.errors import (
+    Busy,
+    Denied,
+    LoginWanted,
+    NotFound,
+    RegistryError,
+    Unreachable,
+    Untrue,
+)
 from engine.registry.repository import Repository
 from engine.registry.transport import Limits, Transport
 from engine.stop import Stop, in_thread
@@ -63,22 +71,31 @@ def require_login(destination: Destination, environ: Mapping[str, str] = os.envi
 def translated(error: RegistryError, host: str) -> InfrastructureError:
     """What a registry did, and what to do about it."""
     said = str(error).rstrip(".")
+    if isinstance(error, LoginWanted):
+        return InfrastructureError(
+            f"{host} wants a login, or has no such image: check the name, or log in "
+            f"({_VARIABLES} with --registry {host}, or `docker login {host}`).",
+            lasting=True,
+        )
     if isinstance(error, Denied):
         return denied(host)
     if isinstance(error, Busy):
-        return InfrastructureError(f"{said}; try again later.")
+        return InfrastructureError(f"{said}; try again later.", lasting=True)
     if isinstance(error, Unreachable):
         return InfrastructureError(f"The registry did not answer: {said}; check the network.")
     if isinstance(error, NotFound):
         return InfrastructureError(f"The registry lacks what it should have: {said}.")
-    return InfrastructureError(f"The registry cannot be trusted with this: {said}.")
+    if isinstance(error, Untrue):
+        return InfrastructureError(f"The registry cannot be trusted with this: {said}.")
+    return InfrastructureError(f"The registry cannot be used for this: {said}.")
 
 
 def denied(host: str) -> InfrastructureError:
-    """The error for a login that a registry does not accept, or for none."""
+    """The error for a login that a registry does not accept."""
     return InfrastructureError(
         f"{host} does not accept the login, or does not let it do this: check that it has not "
-        f"expired and may write packages ({_VARIABLES}, or `docker login {host}`)."
+        f"expired and may write packages ({_VARIABLES}, or `docker login {host}`).",
+        lasting=True,
     )
 
 

@@ -30,6 +30,11 @@ class Attested:
     statement: Statement
     envelope: Envelope | None = None
 
+    @property
+    def content(self) -> bytes:
+        """The document as it is kept."""
+        return self.envelope.encoded() if self.envelope else self.statement.encoded()
+
     def signed_by(self, key: PublicKey) -> bool:
         """Whether one of its signatures is of this key."""
         if self.envelope is None:

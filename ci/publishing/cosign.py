@@ -6,18 +6,15 @@ See https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
-from ci.publishing.referrers import fallback_tag
+from ci.publishing.referrers import ODDITIES, REGISTRY_FAULTS, fallback_tag
 from ci.publishing.signature import PrivateKey, PublicKey
 from ci.publishing.statement import encoded
 from engine.oci.image import CONFIG_TYPE
-from engine.oci.manifest import MANIFEST_TYPE
-from engine.registry.errors import NotFound
+from engine.oci.manifest import MANIFEST_TYPE, checked_digest
 from engine.registry.repository import Repository
 
 _PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -67,22 +64,26 @@ def image_signed_by(repository: Repository, digest: str, key: PublicKey) -> bool
     """Whether one of the image's signatures is of this key, and over this digest."""
     for layer in _layers(repository, digest):
         try:
-            payload = repository.small_blob(str(layer["digest"]))
+            payload = repository.small_blob(checked_digest(layer["digest"]))
             named = json.loads(payload)["critical"]["image"]["docker-manifest-digest"]
             signature = base64.b64decode(layer["annotations"][_SIGNATURE], validate=True)
-        except (NotFound, ValueError, KeyError, TypeError, binascii.Error):
+        except REGISTRY_FAULTS:
+            raise
+        except ODDITIES:
             continue
         if named == digest and key.accepts(signature, payload):
             return True
     return False
 
 
-def _layers(repository: Repository, digest: str) -> Iterator[dict[str, Any]]:
+def _layers(repository: Repository, digest: str) -> list[dict[str, Any]]:
     try:
         listed = json.loads(repository.manifest(_tag(digest)).data)["layers"]
-    except (NotFound, ValueError, KeyError, TypeError):
-        return
-    yield from (entry for entry in listed if entry.get("mediaType") == _PAYLOAD_TYPE)
+        return [entry for entry in listed if entry.get("mediaType") == _PAYLOAD_TYPE]
+    except REGISTRY_FAULTS:
+        raise
+    except ODDITIES:
+        return []
 
 
 def _tag(digest: str) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci.errors import Refused, UsageError
+from ci.publishing.signature import read_private, read_public
 from ci.source import Git
 from ci.tags import GITHUB_REGISTRY
+
+LOGIN = ("BREWLINE_REGISTRY_USER", "BREWLINE_REGISTRY_PASSWORD")
+"""The variables with the login of the registry that `--registry` names."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -52,10 +57,9 @@ def acts(asked: bool, environ: Mapping[str, str]) -> bool:
 
 
 def is_pull_request(environ: Mapping[str, str]) -> bool:
-    """Whether GitHub runs this for a pull request, whose code nobody has accepted yet."""
-    return environ.get("GITHUB_EVENT_NAME", "").startswith("pull_request") or environ.get(
-        "GITHUB_REF", ""
-    ).startswith("refs/pull/")
+    """Whether GitHub runs this for a pull request or a queue of them: nothing is merged yet."""
+    event, ref = environ.get("GITHUB_EVENT_NAME", ""), environ.get("GITHUB_REF", "")
+    return event.startswith(("pull_request", "merge_group")) or ref.startswith("refs/pull/")
 
 
 def login(host: str, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -63,8 +67,7 @@ def login(host: str, environ: Mapping[str, str]) -> tuple[str, str]:
 
     Raises UsageError where only one of the two is there. GitHub's token is for GitHub alone.
     """
-    user = environ.get("BREWLINE_REGISTRY_USER", "")
-    password = environ.get("BREWLINE_REGISTRY_PASSWORD", "")
+    user, password = (environ.get(name, "") for name in LOGIN)
     if bool(user) != bool(password):
         given, lacking = ("USER", "PASSWORD") if user else ("PASSWORD", "USER")
         raise UsageError(
@@ -80,14 +83,28 @@ def destination(repository: str, environ: Mapping[str, str]) -> Destination:
     """Where images of `repository` go; raises UsageError for a setting that cannot be meant."""
     host = repository.partition("/")[0]
     user, password = login(host, environ)
-    signing_key = _file("BREWLINE_SIGNING_KEY", environ)
+    signing_key = named_file("BREWLINE_SIGNING_KEY", environ)
     return Destination(
         repository=repository,
         user=user,
         password=password,
         signing_key=signing_key,
-        trusted_key=_file("BREWLINE_VERIFY_KEY", environ) or signing_key,
+        trusted_key=named_file("BREWLINE_VERIFY_KEY", environ) or signing_key,
     )
+
+
+def require_keys(destination: Destination) -> None:
+    """Raise UsageError where the key that signs, or the one that is trusted, cannot be used.
+
+    What is signed by another key than the trusted one would never verify.
+    """
+    signing = read_private(destination.signing_key) if destination.signing_key else None
+    trusted = read_public(destination.trusted_key) if destination.trusted_key else None
+    if signing and trusted and signing.public.id != trusted.id:
+        raise UsageError(
+            "BREWLINE_VERIFY_KEY is not the public half of BREWLINE_SIGNING_KEY: name its own, or "
+            "unset it."
+        )
 
 
 def require_publishable(git: Git, environ: Mapping[str, str]) -> None:
@@ -96,15 +113,15 @@ def require_publishable(git: Git, environ: Mapping[str, str]) -> None:
         raise Refused("A pull request publishes nothing: leave --publish out.")
     if git.commit is None:
         raise Refused("There is no commit to name the image after: publish from a git checkout.")
-    if git.dirty:
-        raise Refused("The tree has changes that no commit holds: commit them before publishing.")
+    git.require_clean("publishing")
 
 
-def _file(name: str, environ: Mapping[str, str]) -> Path | None:
+def named_file(name: str, environ: Mapping[str, str]) -> Path | None:
+    """The file that a variable names, or None; raises UsageError where there is none."""
     named = environ.get(name)
     if not named:
         return None
     path = Path(named).resolve()
-    if not path.is_file():
+    if not os.path.isfile(path):  # Python 3.11's own raises where a folder may not be entered
         raise UsageError(f"{name} names {named}, which is not a file: correct it or unset it.")
     return path

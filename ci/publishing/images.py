@@ -50,16 +50,20 @@ def read(repository: Repository, wanted: str) -> Published | None:
         manifest = repository.manifest(wanted)
     except NotFound:
         return None
+    name = f"{repository.host}/{repository.name}{'@' if ':' in wanted else ':'}{wanted}"
     try:
         table = json.loads(manifest.data)
         if manifest.media_type in INDEX_TYPES:  # of one platform, as some engines push it
-            (entry,) = entries(table)
+            listed = entries(table)
+            if len(listed) != 1:
+                raise Foreign(f"{name} is an index of {len(listed)} images: we push one alone")
+            (entry,) = listed
             table = json.loads(repository.manifest(descriptor(entry).digest).data)
         blob = repository.small_blob(config_descriptor(table).digest)
         labels = (json.loads(blob).get("config") or {}).get("Labels") or {}
         return Published(manifest=manifest, labels=dict(labels))
-    except (ImageError, ValueError, TypeError, AttributeError) as error:
-        raise Foreign(f"{wanted} is no image of ours: {error}") from None
+    except (ImageError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise Foreign(f"{name} cannot be read as an image: {error}") from None
 
 
 def require_no_stand_in(names: str, doing: str) -> None:

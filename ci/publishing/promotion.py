@@ -15,7 +15,7 @@ from ci.publishing.images import (
     read,
     require_no_stand_in,
 )
-from engine.registry.errors import NotFound, RegistryError
+from engine.registry.errors import NotFound, Untrue
 from engine.registry.repository import Repository
 
 Descends = Callable[[str, str], bool | None]
@@ -112,5 +112,5 @@ def _put(repository: Repository, image: Published, tag: str) -> Put:
     repository.put_manifest(tag, image.manifest.media_type, image.manifest.data)
     found = repository.manifest(tag).digest
     if found != image.digest:
-        raise RegistryError(f"{tag} was put on {image.digest}, and is read back on {found}")
+        raise Untrue(f"{tag} was put on {image.digest}, and is read back on {found}")
     return Put(tag=tag, moved=True)

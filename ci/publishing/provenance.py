@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Where the parameters are explained; it names a kind of build, and so no commit.
-BUILD_TYPE = "blob/main/docs/publishing.md#build-type"
+# Names, and no places: a tree need not know where its repository is. docs/publishing.md explains
+# what a build of this type is told.
+BUILD_TYPE = "urn:brewline:build-type:1"
+BUILDER = "urn:brewline:builder:1"
 
 _FROM = re.compile(
     r"^FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?\s*$",
@@ -23,7 +25,8 @@ _FROM = re.compile(
 class Built:
     """One build: of which commit of which repository, by whom, from what.
 
-    `source` is the repository's URL, `bases` are references of images, pinned where that is known.
+    `source` is the repository's URL and `builder` the workflow's, each "" where there is none;
+    `bases` are references of images, pinned where that is known.
     """
 
     source: str
@@ -43,22 +46,22 @@ def predicate(built: Built) -> dict[str, Any]:
     """The predicate of the provenance statement."""
     return {
         "buildDefinition": {
-            "buildType": f"{built.source}/{BUILD_TYPE}",
+            "buildType": BUILD_TYPE,
             "externalParameters": {
-                "source": built.source,
+                **({"source": built.source} if built.source else {}),
                 "ref": f"refs/heads/{built.branch}" if built.branch else None,
                 "dockerfile": "Dockerfile",
                 "version": built.version,
             },
             "internalParameters": {"engine": built.engine},
             "resolvedDependencies": [
-                {"uri": f"git+{built.source}", "digest": {"gitCommit": built.commit}},
+                _repository(built),
                 *(_image(reference) for reference in built.bases),
                 *_files(built.files),
             ],
         },
         "runDetails": {
-            "builder": {"id": built.builder},
+            "builder": {"id": built.builder or _local_builder(built)},
             "metadata": {
                 "invocationId": built.run_id,
                 "startedOn": _moment(built.started),
@@ -103,16 +106,30 @@ def file_digests(root: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
 
 
-def _sources(predicate: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _repository(built: Built) -> dict[str, Any]:
+    uri = {"uri": f"git+{built.source}"} if built.source else {}
+    return {**uri, "digest": {"gitCommit": built.commit}}
+
+
+def _local_builder(built: Built) -> str:
+    """Whoever runs the program of the commit."""
+    return f"git+{built.source}@{built.commit}#ci/main.py" if built.source else BUILDER
+
+
+def _sources(predicate: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     try:
         listed = predicate["buildDefinition"]["resolvedDependencies"]
         return [
-            (str(entry["uri"]).removeprefix("git+"), str(entry["digest"]["gitCommit"]))
+            (_url(entry.get("uri")), str(entry["digest"]["gitCommit"]))
             for entry in listed
             if "gitCommit" in entry.get("digest", {})
         ]
     except (KeyError, TypeError, AttributeError):
         return []
+
+
+def _url(uri: object) -> str | None:
+    return str(uri).removeprefix("git+") if uri else None
 
 
 def _image(reference: str) -> dict[str, Any]:

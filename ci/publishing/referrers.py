@@ -14,12 +14,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ci.publishing.statement import encoded
-from engine.oci.manifest import INDEX_TYPE, MANIFEST_TYPE
-from engine.registry.errors import NotFound
+from engine.oci.image import ImageError
+from engine.oci.manifest import INDEX_TYPE, MANIFEST_TYPE, checked_digest
+from engine.registry.errors import (
+    Denied,
+    Interrupted,
+    NotFound,
+    RegistryError,
+    Unreachable,
+    Untrue,
+)
 from engine.registry.repository import Manifest, Repository
 
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _EMPTY = b"{}"
+
+REGISTRY_FAULTS = (Denied, Interrupted, Unreachable, Untrue)
+"""What tells of the registry, whatever it was asked for."""
+ODDITIES = (
+    *(RegistryError, ImageError),
+    *(ValueError, LookupError, TypeError, AttributeError, RecursionError),
+)
+"""What else comes of a document that somebody attached: it keeps nobody from reading the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +82,19 @@ def attachments(
         try:
             if entry.get("artifactType") not in types:
                 continue
-            manifest = json.loads(repository.manifest(str(entry["digest"])).data)
+            manifest = json.loads(repository.manifest(checked_digest(entry["digest"])).data)
             if manifest["subject"]["digest"] != digest:
                 continue  # the list is wrong, not the image
             annotations = manifest.get("annotations") or {}
             for layer in manifest["layers"]:
                 yield Attachment(
                     media_type=str(layer["mediaType"]),
-                    content=repository.small_blob(str(layer["digest"])),
+                    content=repository.small_blob(checked_digest(layer["digest"])),
                     annotations={str(name): str(value) for name, value in annotations.items()},
                 )
-        except (NotFound, ValueError, KeyError, TypeError, AttributeError):
+        except REGISTRY_FAULTS:
+            raise
+        except ODDITIES:
             continue
 
 
@@ -101,7 +119,7 @@ def _entries(pages: Iterable[bytes]) -> list[dict[str, Any]]:
     """What the pages of an index list; one that is no index, as somebody's own tag, has nothing."""
     found: list[Any] = []
     for page in pages:
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             found += json.loads(page)["manifests"]
     return [entry for entry in found if isinstance(entry, dict)]
 

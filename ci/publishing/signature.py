@@ -55,35 +55,43 @@ class PrivateKey:
 
 def read_private(path: Path) -> PrivateKey:
     """The private key in a PEM file; raises UsageError for any other file."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     data = _read(path)
+    other = f"The key in {path} is not one of ECDSA on P-256: {_MAKE_ONE}."
     try:
         key = load_pem_private_key(data, password=None)
+    except UnsupportedAlgorithm:
+        raise UsageError(other) from None
     except TypeError:
         raise UsageError(f"The key in {path} has a password: give one without.") from None
     except ValueError:
         raise UsageError(f"{path} holds no private key in PEM: {_MAKE_ONE}.") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise UsageError(f"The key in {path} is not one of ECDSA on P-256: {_MAKE_ONE}.")
+        raise UsageError(other)
     return PrivateKey(public=_public(key.public_key()), key=key)
 
 
 def read_public(path: Path) -> PublicKey:
     """The public key in a PEM file, or that of a private one; raises UsageError for any other."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     data = _read(path)
     if b"PRIVATE KEY" in data:
         return read_private(path).public
+    other = f"The key in {path} is not one of ECDSA on P-256: name the signer's."
     try:
         key = load_pem_public_key(data)
+    except UnsupportedAlgorithm:
+        raise UsageError(other) from None
     except ValueError:
         raise UsageError(f"{path} holds no public key in PEM: name the signer's.") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise UsageError(f"The key in {path} is not one of ECDSA on P-256: name the signer's.")
+        raise UsageError(other)
     return _public(key)
 
 

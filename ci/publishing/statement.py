@@ -6,7 +6,6 @@ See https://in-toto.io/Statement/v1 and https://github.com/secure-systems-lab/ds
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -101,9 +100,9 @@ def read_statement(data: bytes) -> Statement:
 def read_envelope(data: bytes) -> Envelope:
     """The envelope in a JSON text. Raises Malformed."""
     table = _object(data)
+    if table.get("payloadType") != PAYLOAD_TYPE:
+        raise Malformed("is of another type than in-toto's")
     try:
-        if table["payloadType"] != PAYLOAD_TYPE:
-            raise Malformed("is of another type than in-toto's")
         return Envelope(
             payload=base64.b64decode(table["payload"], validate=True),
             signatures=tuple(
@@ -111,7 +110,7 @@ def read_envelope(data: bytes) -> Envelope:
                 for entry in table["signatures"]
             ),
         )
-    except (KeyError, TypeError, AttributeError, binascii.Error):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise Malformed("lacks what every envelope has") from None
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ci.publishing.attestations import Attested, attested
-from ci.publishing.images import REVISION, SOURCE, Published, read
+from ci.publishing.cosign import image_signed_by
+from ci.publishing.images import REVISION, SOURCE, Foreign, Published, read
 from ci.publishing.promotion import digest_of
 from ci.publishing.provenance import builder_of, commit_of, source_of
 from ci.publishing.signature import PublicKey
 from ci.publishing.statement import PROVENANCE, SBOM
-from engine.oci.reference import Reference
-from engine.registry.errors import Denied, Interrupted, RegistryError, Unreachable
+from engine.oci.reference import DEFAULT_TAG, Reference
+from engine.registry.errors import Untrue
 from engine.registry.repository import Repository
 
 _KINDS = {SBOM: "bill of materials", PROVENANCE: "provenance"}
@@ -30,11 +31,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What was found: `failures` are sentences; without one the image is to be trusted."""
+    """What was found: `failures` are sentences; without one the image is to be trusted.
+
+    `held` are the statements that hold, one of each type of predicate.
+    """
 
     digest: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     failures: tuple[str, ...] = ()
+    held: Mapping[str, Attested] = field(default_factory=dict)
 
 
 def verify(repository: Repository, reference: Reference, expected: Expected) -> Verdict:
@@ -43,21 +48,28 @@ def verify(repository: Repository, reference: Reference, expected: Expected) -> 
     Raises RegistryError where the registry cannot be asked; one that lies is a failure.
     """
     try:
-        image = read(repository, reference.digest or reference.tag)
+        image = read(repository, reference.digest or reference.tag or DEFAULT_TAG)
         if image is None:
             return Verdict(failures=(f"There is no image {reference.familiar}.",))
         found = list(attested(repository, image.digest))
         failures = [
             *_tags(repository, reference, image),
             *_labels(image, expected),
+            *_signature(repository, image, expected),
             *_statements(image, found, expected),
         ]
-    except (Denied, Interrupted, Unreachable):
-        raise
-    except RegistryError as error:
+    except Foreign as error:
+        return Verdict(failures=(f"{error}.",))
+    except Untrue as error:
         return Verdict(failures=(f"The registry contradicts itself: {error}.",))
-    facts = _facts(image, found, expected)
-    return Verdict(digest=image.digest, facts=facts, failures=tuple(failures))
+    held = {
+        each.statement.predicate_type: each
+        for each in reversed(found)
+        if each.statement.predicate_type in _KINDS and not _fault(each, image, expected)
+    }
+    facts = [("commit", image.labels.get(REVISION, "unknown")), *_facts(held)]
+    facts.append(("signatures", _signed(found, expected, failed=bool(failures))))
+    return Verdict(digest=image.digest, facts=tuple(facts), failures=tuple(failures), held=held)
 
 
 def _tags(repository: Repository, reference: Reference, image: Published) -> list[str]:
@@ -83,8 +95,16 @@ def _labels(image: Published, expected: Expected) -> list[str]:
     elif expected.commit and commit != expected.commit:
         failures.append(f"Its labels name the commit {commit}, not {expected.commit}.")
     if expected.source and source != expected.source:
-        failures.append(f"Its labels name the repository {source}, not {expected.source}.")
+        named = _named("repository", source)
+        failures.append(f"Its labels name {named}, not {expected.source}.")
     return failures
+
+
+def _signature(repository: Repository, image: Published, expected: Expected) -> list[str]:
+    """The signature of the image itself, which `cosign verify --key` reads."""
+    if expected.key is None or image_signed_by(repository, image.digest, expected.key):
+        return []
+    return [f"The image is not signed by the key {expected.key.id[:12]}."]
 
 
 def _statements(image: Published, found: Sequence[Attested], expected: Expected) -> list[str]:
@@ -111,33 +131,31 @@ def _fault(found: Attested, image: Published, expected: Expected) -> str:
     if expected.key and not found.signed_by(expected.key):
         return f"is not signed by the key {expected.key.id[:12]}"
     if statement.predicate_type == SBOM:
-        return "" if statement.predicate.get("packages") else "lists no packages"
+        packages = statement.predicate.get("packages")
+        return "" if packages and isinstance(packages, list) else "lists no packages"
     if commit_of(statement.predicate) != commit:
-        return f"names the commit {commit_of(statement.predicate)}, not {commit}"
+        return f"names {_named('commit', commit_of(statement.predicate))}, not {commit}"
     source = expected.source or image.labels.get(SOURCE)
     if source and source_of(statement.predicate) != source:
-        return f"names the repository {source_of(statement.predicate)}, not {source}"
+        return f"names {_named('repository', source_of(statement.predicate))}, not {source}"
     return ""
 
 
-def _facts(
-    image: Published, found: Sequence[Attested], expected: Expected
-) -> tuple[tuple[str, str], ...]:
-    facts = [("commit", image.labels.get(REVISION, "unknown"))]
-    for each in found:
-        if _fault(each, image, expected):
-            continue
-        predicate = each.statement.predicate
-        if each.statement.predicate_type == SBOM:
-            facts.append(("packages", str(len(predicate["packages"]))))
-        elif each.statement.predicate_type == PROVENANCE:
-            facts += [
-                ("source", str(source_of(predicate))),
-                ("builder", str(builder_of(predicate))),
-            ]
+def _named(kind: str, name: str | None) -> str:
+    return f"the {kind} {name}" if name else f"no {kind}"
+
+
+def _facts(held: Mapping[str, Attested]) -> Iterator[tuple[str, str]]:
+    if SBOM in held:
+        yield "packages", str(len(held[SBOM].statement.predicate["packages"]))
+    if PROVENANCE in held:
+        predicate = held[PROVENANCE].statement.predicate
+        yield "source", source_of(predicate) or "unknown"
+        yield "builder", builder_of(predicate) or "unknown"
+
+
+def _signed(found: Sequence[Attested], expected: Expected, *, failed: bool) -> str:
     if expected.key:
-        facts.append(("signatures", f"by the key {expected.key.id[:12]}"))
-    else:
-        some = any(each.envelope for each in found)
-        facts.append(("signatures", "not checked: name a key with --key" if some else "none"))
-    return tuple(facts)
+        return f"{'not all ' if failed else ''}by the key {expected.key.id[:12]}"
+    some = any(each.envelope for each in found)
+    return "not checked: name a key with --key" if some else "none"

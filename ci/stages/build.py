@@ -47,7 +47,8 @@ async def run(context: Context) -> Result:
     """Build the image and look inside; the image is known to the later stages by its content.
 
     Where the run publishes, it is known by its digest, and an image of this commit that was
-    published before is taken instead of another one being built.
+    published before is taken instead of another one being built. Either is handed over to be
+    signed, with its bill of materials.
     """
     started = dt.datetime.now(dt.UTC)
     destination = context.settings.destination
@@ -71,17 +72,22 @@ async def run(context: Context) -> Result:
             )
     cached = all(found.cached for found in checked.values())
     tag = commit_tag(context.git)
-    if earlier:
-        return Result(image=earlier, reason=f"{tag} was published already", cached=cached)
     if destination:
         document = await sbom.inventory(context, trivy(context), image)
-        pushed = await publishing.publish(
+        known = earlier or await publishing.publish(
             context, destination, image, document=document, started=started
         )
-        hand_over(pushed, os.environ)
-        return Result(image=pushed, reason=f"{tag} pushed", cached=cached)
+        about = sbom.about(document, destination.repository, known.digest or "")
+        sbom.write(about, context.report)
+        # Also one that was there already: its run may have been cut before it was signed.
+        hand_over(known, os.environ)
+        reason = f"{tag} was published already" if earlier else f"{tag} pushed"
+        return Result(image=known, reason=reason, cached=cached)
     content = checked[_CONTENT.name]
-    digest = content.output.strip() if content.exit_code == 0 else None
+    # Of what is in it, which a registry knows nothing of: not to be taken for its digest.
+    digest = (
+        content.output.strip().replace("sha256:", "content:") if content.exit_code == 0 else None
+    )
     return Result(
         image=Image(reference=f"brewline:{tag}", digest=digest, tags=(tag,)),
         reason=f"would push {tag}: only `--publish` acts",

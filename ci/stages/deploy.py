@@ -22,8 +22,7 @@ async def _deploy(context: Context, environment: str) -> Result:
     if environment_for(context.git.branch) != environment:
         branch = context.git.branch or "a tree on no branch"
         raise Refused(f"{branch} is not deployed to {environment}: switch to the branch that is.")
-    if context.git.dirty:
-        raise Refused("The tree has changes that no commit holds: commit them before deploying.")
+    context.git.require_clean("deploying")
     if context.settings.destination:
         await trusted(context, context.settings.destination)
     raise UsageError(f"No cluster is configured for {environment}, so there is nothing to do.")

@@ -18,6 +18,8 @@ from ci.errors import BrewlineError, InfrastructureError, UpstreamDown
 from ci.stack import API, COMPOSE_FILE, DRIVER, drive, failure, variables
 from ci.stage import Context, Ran, Result
 
+# The share of rows whose loss the data product fails a run for (its limit `rows_lost`).
+_LOST = 0.5
 _UPSTREAM = UpstreamDown.failure.exit_code
 
 
@@ -46,17 +48,29 @@ class Good:
     def read(cls, path: Path, api: str) -> Self | None:
         """The last good run against that source, or None where none is known."""
         try:
-            record = json.loads(path.read_text())
+            record = _history(path)[api]
+            # What is no number cannot be added to.
             numbers = {name: record[name] + 0 for name in ("rows", "silver_rows", "seconds")}
-            found = cls(finished=str(record["finished"]), api=record["api"], **numbers)
-        except (OSError, ValueError, TypeError, LookupError):
+            return cls(finished=str(record["finished"]), api=api, **numbers)
+        except (TypeError, LookupError):
             return None
-        return found if found.api == api else None
 
     def write(self, path: Path) -> None:
-        """Keep it for the next run to be compared with; raises OSError."""
+        """Keep it for the next run to be compared with, beside those of other sources.
+
+        Raises OSError.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        kept = {**_history(path), self.api: asdict(self)}
+        path.write_text(json.dumps(kept, indent=2) + "\n")
+
+
+def _history(path: Path) -> dict[str, Any]:
+    """The last good run against each source; none where there is no such record."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 async def run(context: Context) -> Result:
@@ -74,17 +88,27 @@ async def run(context: Context) -> Result:
         verdict = await drive(context, compose, key=key, token=secrets.token_hex(16))
         if not verdict["passed"]:
             raise failure(context, verdict["failure"])
+        now = Good.of(api, verdict)
+        _require_as_many(now, before)
     except BrewlineError as error:
         if before:
             known = f"The last good run was that of {before.finished}, of {before.rows:,} rows."
-            error.detail = f"{error.detail}\n{known}".strip()
+            error.message = f"{error.message.rstrip('.')}. {known}"
         raise
-    now = Good.of(api, verdict)
     try:
         now.write(history)
     except OSError as error:  # the run is as good as it is
         context.say(f"the next run has nothing to compare with: {history}: {error.strerror}")
     return Result(reason=compared(now, before))
+
+
+def _require_as_many(now: Good, before: Good | None) -> None:
+    """Raise UpstreamDown where the source has lost so much that it can be no good night.
+
+    The lake of a night is new: the data product itself has no run before to compare with.
+    """
+    if before and now.rows < (1 - _LOST) * before.rows:
+        raise UpstreamDown(f"The source has lost rows: {now.rows:,} are left.")
 
 
 def compared(now: Good, before: Good | None) -> str:

@@ -51,21 +51,31 @@ def compose(summary: dict[str, Any], smtp: Smtp) -> EmailMessage:
     commit = (summary["commit"] or "no commit")[:7]
     branch = summary["branch"] or "no branch"
     message = EmailMessage()
+    failed = [
+        f"{stage['name']} ({stage['failure']})" for stage in summary["stages"] if stage["failure"]
+    ]
     message["Subject"] = (
         f"{_MARKS[summary['status']]} Brewline {summary['version']} {summary['status']}:"
-        f" {branch} {commit}"
+        f" {', '.join([*failed, f'{branch} {commit}'])}"
     )
     message["From"] = smtp.sender
     message["To"] = ", ".join(smtp.recipients)
-    lines = [
-        f"{_MARKS[stage['status']]} {stage['name']}: {stage['status']}"
-        + (f" in {stage['seconds']:.1f} s" if stage["started"] is not None else "")
-        + (f" - {stage['reason']}" if stage["reason"] else "")
-        for stage in summary["stages"]
-        if stage["name"] != "notify"
-    ]
+    lines = [_told(stage) for stage in summary["stages"] if stage["name"] != "notify"]
     message.set_content("\n".join([f"Run {summary['run_id']}", "", *lines]) + "\n")
     return message
+
+
+def _told(stage: dict[str, Any]) -> str:
+    """The lines about a stage: how it ended, whose fault that was, and what shows it."""
+    failed = f" ({stage['failure']})" if stage["failure"] else ""
+    parts = [
+        f"{_MARKS[stage['status']]} {stage['name']}: {stage['status']}{failed}",
+        f" in {stage['seconds']:.1f} s" if stage["started"] is not None else "",
+        f" - {stage['reason']}" if stage["reason"] else "",
+        f" - first try: {stage['retried']}" if stage["retried"] else "",
+        *(f"\n    {line}" for line in stage["detail"].splitlines()),
+    ]
+    return "".join(parts)
 
 
 def _send(message: EmailMessage, smtp: Smtp) -> None:

@@ -9,9 +9,8 @@ from ci.publishing import promotion
 from ci.publishing.access import ask, require_login
 from ci.publishing.trust import trusted
 from ci.stage import Context, Result
-from ci.tags import moving_tags, release_tag
+from ci.tags import release_tag
 from ci.versions import read_version
-from engine.registry.repository import Repository
 
 
 async def run(context: Context) -> Result:
@@ -19,22 +18,15 @@ async def run(context: Context) -> Result:
     if context.git.branch != "main":
         branch = context.git.branch or "a tree on no branch"
         raise Refused(f"{branch} is not released: releases are made from main.")
-    if context.git.dirty:
-        raise Refused("The tree has changes that no commit holds: commit them before releasing.")
+    context.git.require_clean("releasing")
     destination = context.settings.destination
     if destination is None:
         raise UsageError("No image registry is named, so there is nothing to release: --registry.")
-    version = read_version(context.root)
-    tag = release_tag(version)
+    tag = release_tag(read_version(context.root))
     require_login(destination)
     image = await trusted(context, destination)
     digest = image.digest or ""
-
-    def put(repository: Repository) -> promotion.Put:
-        for name in moving_tags(context.git, version):
-            if promotion.digest_of(repository, name) != digest:
-                raise Refused(f"{name} is not on this commit's image: run `all --publish` first.")
-        return promotion.release(repository, digest, tag)
-
-    done = await ask(destination, put, push=True)
+    done = await ask(
+        destination, lambda repository: promotion.release(repository, digest, tag), push=True
+    )
     return Result(reason=str(done), image=replace(image, tags=(*image.tags, tag)))

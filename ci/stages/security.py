@@ -14,7 +14,7 @@ from ci import execs
 from ci.containers import SOURCE, development, fresh, image
 from ci.errors import CheckFailed, InfrastructureError
 from ci.execs import REPORTS, Check, Checked
-from ci.sarif import Finding, SarifError, findings, grave
+from ci.sarif import Finding, SarifError, findings, grave, identified
 from ci.stage import Context, Result
 
 TRIVY_IMAGE = "aquasec/trivy:0.76.0"  # noqa: E501 - a pin is as long as it is
@@ -121,7 +121,9 @@ def read(checked: Checked, sarif: Path) -> Scanned:
             log=checked.log,
         )
     try:
-        found = findings(sarif.read_text())
+        text = identified(sarif.read_text(), checked.name)
+        sarif.write_text(text)
+        found = findings(text)
     except (SarifError, OSError) as error:
         message = f"{checked.name} wrote no report that can be read: {error}."
         raise InfrastructureError(message, log=checked.log) from error
@@ -151,9 +153,24 @@ async def _shipped(context: Context) -> Scanned:
     )
     checked = await execs.run(context, container, VULNERABILITIES)
     if checked.exit_code != 0 and "DB error" in checked.output:
-        context.say(NO_DATABASE)
-        return Scanned(findings=None, cached=False)
+        return unscanned(context, checked.log)
     return read(checked, context.report / f"{checked.name}.sarif")
+
+
+def unscanned(context: Context, log: Path) -> Scanned:
+    """What becomes of an image without a database to scan it by: it may stay on this machine.
+
+    Raises InfrastructureError where it was published to others, so that it is not promoted.
+    """
+    destination = context.settings.destination
+    if destination and not destination.loopback:
+        raise InfrastructureError(
+            "Trivy's database cannot be had, and an image that was not scanned for vulnerabilities "
+            "is not promoted: let this machine reach the database, then run again.",
+            log=log,
+        )
+    context.say(NO_DATABASE)
+    return Scanned(findings=None, cached=False)
 
 
 async def _scan(context: Context, container: dagger.Container, check: Check) -> Scanned:

@@ -21,6 +21,7 @@ PYTEST = Check(
         "python",
         "-m",
         "pytest",
+        *("--numprocesses=auto", "--dist=loadfile"),
         *("-m", "not engine and not slow and not soak"),
         *("-p", "no:cacheprovider"),
         f"--junitxml={REPORTS}/junit.xml",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from engine.jsontext import parse
 from engine.registry.credentials import Login
 from engine.registry.errors import Busy, Interrupted, NotFound, RegistryError, Silent
 from engine.registry.places import Place
@@ -34,7 +34,7 @@ class Client:
         self._transport = transport
         self._address = place.address
         self._insecure = place.insecure
-        self._tokens = Tokens(transport, place.host, login)
+        self._tokens = Tokens(transport, place, login)
         self._scopes = {f"repository:{self.name}:{'pull,push' if push else 'pull'}"}
         self._authorization = ""
         self._base = ""
@@ -126,21 +126,16 @@ class Client:
             raise self._tokens.denied()
         if answer.status == 429:
             hint = "it limits how often it is asked: wait, or log in"
-            raise Busy(f"{said}: {hint}", after=_after(answer))
+            raise Busy(f"{said}: {hint}", after=answer.after)
         if answer.status >= 500:
-            raise Busy(said, after=_after(answer))
+            raise Busy(said, after=answer.after)
         raise RegistryError(said)
-
-
-def _after(answer: Answer) -> float:
-    text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else 0
 
 
 def _reason(answer: Answer) -> str:
     """The first error in an answer's body, as the specification has them."""
     try:
-        error = json.loads(answer.text())["errors"][0]
+        error = parse(answer.text())["errors"][0]
         text = str(error.get("message") or error["code"])
     except (RegistryError, ValueError, LookupError, TypeError, AttributeError):
         return ""

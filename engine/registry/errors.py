@@ -21,6 +21,14 @@ class Denied(RegistryError):
     """The registry does not let this user do what was asked for."""
 
 
+class LoginWanted(Denied):
+    """The registry does not let those do it whom it does not know, or does not have the image."""
+
+
+class Untrue(RegistryError):
+    """Content of another digest than the one that it is known by."""
+
+
 class Interrupted(RegistryError):
     """What may work when it is tried again, in so many seconds if the registry names them."""
 

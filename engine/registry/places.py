@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from engine.errors import EngineError
 from engine.oci.reference import DEFAULT_REGISTRY, Reference
 from engine.registry.errors import RegistryError
+from engine.stop import Stopped
+
+Answer = TypeVar("Answer")
 
 _SYSTEM = Path("/etc/containers/registries.conf")
 _HUB = "registry-1.docker.io"
@@ -60,6 +64,19 @@ def to_pull(reference: Reference, read: Iterable[Path]) -> list[Place]:
         if wanted in ("all", "digest-only" if reference.digest else "tag-only"):
             found.append(_place(mirror, rest, mirror=True))
     return [*found, _place(entry, rest)]
+
+
+def first_answer(reference: Reference, ask: Callable[[Place], Answer]) -> Answer:
+    """What the first place answers that has the image: a mirror, or the registry itself."""
+    *mirrors, last = to_pull(reference, files())
+    for mirror in mirrors:
+        try:
+            return ask(mirror)
+        except Stopped:
+            raise
+        except EngineError:
+            continue  # what counts is what the registry itself says
+    return ask(last)
 
 
 def to_push(reference: Reference, read: Iterable[Path]) -> Place:

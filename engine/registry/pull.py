@@ -74,15 +74,9 @@ class _Pull:
         """The image of the first place that has it: a mirror, or the registry itself."""
         name = self._reference.familiar
         try:
-            *mirrors, last = places.to_pull(self._reference, places.files())
-            for place in mirrors:
-                try:
-                    return self._from(place, credentials)
-                except Stopped:
-                    raise
-                except EngineError:
-                    continue  # what counts is what the registry itself says
-            return self._from(last, credentials)
+            return places.first_answer(
+                self._reference, lambda place: self._from(place, credentials)
+            )
         except Stopped:
             raise
         except NotFound:

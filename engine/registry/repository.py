@@ -11,7 +11,14 @@ from pathlib import Path
 from engine.oci.manifest import INDEX_TYPE, INDEX_TYPES, MANIFEST_TYPES
 from engine.registry.client import Client
 from engine.registry.credentials import Login
-from engine.registry.errors import Denied, Interrupted, NotFound, RegistryError, Unreachable
+from engine.registry.errors import (
+    Denied,
+    Interrupted,
+    NotFound,
+    RegistryError,
+    Unreachable,
+    Untrue,
+)
 from engine.registry.places import Place
 from engine.registry.transport import Answer, Transport
 
@@ -51,7 +58,7 @@ class Repository:
         expected = wanted if ":" in wanted else told
         found = digest_of(data, expected)
         if expected and found != expected:
-            raise RegistryError(
+            raise Untrue(
                 f"{self.host} sent a manifest that is not the one asked for: "
                 f"its digest is {found}, not {expected}"
             )
@@ -106,7 +113,7 @@ class Repository:
                         file.write(block)
                         seen.update(block)
                         if file.tell() > size:
-                            raise RegistryError(f"{self.host} sent more than the blob {digest} is")
+                            raise Untrue(f"{self.host} sent more than the blob {digest} is")
                 if file.tell() < size and answer.headers.get("Content-Length") is None:
                     raise Interrupted(f"{self.host} broke off in the middle")
 
@@ -115,8 +122,8 @@ class Repository:
         if found != digest:
             raise self._lie(digest, found)
 
-    def _lie(self, digest: str, found: str) -> RegistryError:
-        return RegistryError(
+    def _lie(self, digest: str, found: str) -> Untrue:
+        return Untrue(
             f"{self.host} sent a blob that is not the one asked for: "
             f"its digest is {found}, not {digest}"
         )
@@ -170,10 +177,14 @@ class Repository:
         path, pages = f"referrers/{digest}", list[bytes]()
         while path and len(pages) < _MOST_PAGES:
             found = self._client.retried(lambda: self._page(path))
+            if found is None and pages:  # half a list would pass for the whole
+                raise RegistryError(f"{self.host} lacks the next page of what refers to {digest}")
             if found is None:
                 return None
             page, path = found
             pages.append(page)
+        if path:
+            raise RegistryError(f"{self.host} has no end of what refers to {digest}")
         return pages
 
     def _page(self, path: str) -> tuple[bytes, str] | None:
@@ -198,7 +209,7 @@ class Repository:
             with self._client.ask("PUT", f"manifests/{wanted}", headers, data) as answer:
                 told = answer.headers.get("Docker-Content-Digest", "")
             if told and told != digest_of(data, told):
-                raise RegistryError(f"{self.host} kept the manifest under another digest, {told}")
+                raise Untrue(f"{self.host} kept the manifest under another digest, {told}")
 
         self._client.retried(attempt)
 

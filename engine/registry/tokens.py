@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.parse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from engine.jsontext import parse
 from engine.registry.connection import basic
 from engine.registry.credentials import Login
-from engine.registry.errors import Busy, Denied, RegistryError
+from engine.registry.errors import Busy, Denied, LoginWanted, RegistryError
+from engine.registry.places import Place
 from engine.registry.transport import Answer, Request, Transport
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
@@ -39,9 +40,10 @@ def challenge_of(answer: Answer) -> Challenge | None:
 class Tokens:
     """The authorization for one registry and one login."""
 
-    def __init__(self, transport: Transport, host: str, login: Login | None) -> None:
+    def __init__(self, transport: Transport, place: Place, login: Login | None) -> None:
         self._transport = transport
-        self._host = host
+        self._host = place.host
+        self._insecure = place.insecure
         self._login = login
 
     def header(self, challenge: Challenge, scopes: Iterable[str]) -> str:
@@ -58,7 +60,7 @@ class Tokens:
     def denied(self) -> Denied:
         """The error for a registry that still does not answer."""
         if self._login is None:
-            return Denied(
+            return LoginWanted(
                 f"{self._host} wants a login, or does not have the image: "
                 f"use with_registry_auth or `docker login {self._host}`"
             )
@@ -71,6 +73,11 @@ class Tokens:
         realm = challenge.parameters.get("realm", "")
         if not realm.startswith(("https://", "http://")):
             raise RegistryError(f"{self._host} names no server of tokens")
+        if realm.startswith("http://") and self._login and not self._insecure:
+            raise RegistryError(
+                f"{self._host} wants the login sent to {realm} in the clear: "
+                "only one that registries.conf has as insecure may"
+            )
         wanted = sorted({*scopes, *challenge.parameters.get("scope", "").split()})
         pairs = [("service", challenge.parameters.get("service", ""))]
         with self._transport.send(self._request(realm, pairs, wanted)) as answer:
@@ -78,9 +85,10 @@ class Tokens:
         if answer.status in (400, 401, 403):
             raise self.denied()
         if answer.status == 429 or answer.status >= 500:
-            raise Busy(f"the server of tokens for {self._host} answered {answer.status}")
+            said = f"the server of tokens for {self._host} answered {answer.status}"
+            raise Busy(said, after=answer.after)
         try:
-            table = json.loads(text)
+            table = parse(text)
             return str(table.get("token") or table["access_token"])
         except (ValueError, KeyError, AttributeError, TypeError):
             raise RegistryError(f"the server of tokens for {self._host} gave none") from None

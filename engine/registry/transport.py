@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import io
 import ssl
@@ -11,6 +12,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +23,8 @@ from engine.stop import Stop
 
 _BLOCK = 256 << 10
 _LARGEST_TEXT = 32 << 20
+# Of OpenSSL's verification errors: self-signed, or of an issuer that is not there.
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,18 @@ class Answer:
         self._transport.give_back(
             self._connection, usable=self._left == 0 and not self._answer.will_close
         )
+
+    @property
+    def after(self) -> float:
+        """Seconds until another try makes sense, as the answer has it; 0 where it does not say."""
+        text = self.headers.get("Retry-After", "")
+        if text.isdecimal():
+            return float(text)
+        until, now = _moment(text), _moment(self.headers.get("Date", ""))
+        if until is None:
+            return 0
+        # By the registry's own clock, which may be another than ours.
+        return max(0, (until - (now or dt.datetime.now(dt.UTC))).total_seconds())
 
     def blocks(self, expected: int) -> Iterator[bytes]:
         """The body as it comes. Raises Silent, Broken, or Unreachable if it comes too slowly."""
@@ -231,9 +247,13 @@ class Transport:
         try:
             connection.http.connect()
         except ssl.SSLCertVerificationError as error:
+            cure = (
+                f": put its authority into /etc/docker/certs.d/{host}/ca.crt, or name it in "
+                "SSL_CERT_FILE"
+            )
             raise RegistryError(
-                f"the certificate of {host} is not trusted ({error.verify_message}): put its "
-                f"authority into /etc/docker/certs.d/{host}/ca.crt, or name it in SSL_CERT_FILE"
+                f"the certificate of {host} is not trusted ({error.verify_message})"
+                f"{cure if error.verify_code in _UNKNOWN_AUTHORITY else ''}"
             ) from None
         except ssl.SSLError:
             raise
@@ -257,3 +277,12 @@ class Transport:
         if connection.socket is not None:
             self.stop.forget(connection.socket)
         connection.http.close()
+
+
+def _moment(text: str) -> dt.datetime | None:
+    """The time in a header's value, if it is one."""
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None
+    return found.replace(tzinfo=found.tzinfo or dt.UTC)

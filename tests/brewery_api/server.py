@@ -94,10 +94,11 @@ class BreweryServer(ThreadingHTTPServer):
             if self.too_many_every and number % self.too_many_every == 0:
                 return Answer(429, b'{"message":"Too Many Requests"}', self._later())
             self.before.get(number, lambda: None)()
+            # Chosen here: what a later request brings about is not for this one.
+            spoils = [spoil for every, spoil in self.spoilt if number % every == 0]
         answer = self._honest(parts.path.rstrip("/"), parts.query)
-        for every, spoil in self.spoilt:
-            if number % every == 0:
-                answer = spoil(self, answer)
+        for spoil in spoils:
+            answer = spoil(self, answer)
         return answer
 
     def _honest(self, path: str, query_string: str) -> Answer:

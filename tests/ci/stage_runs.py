@@ -86,13 +86,13 @@ class Tree:
         self.replace("ci/graph.py", "repeatable=True", "repeatable=False")
 
     def begin(
-        self, command: str = "integration", *, report: str = "reports", **environ: str
+        self, command: str = "integration", *words: str, report: str = "reports", **environ: str
     ) -> subprocess.Popen[str]:
         """Start a stage; whoever asks for it ends it."""
         inherited = {name: value for name, value in os.environ.items() if name != "BREWERY_CSV"}
         with (self.root / f"{report}.txt").open("w") as output:
             return subprocess.Popen(
-                [sys.executable, "ci/main.py", command, *_OPTIONS, "--report", report],
+                [sys.executable, "ci/main.py", command, *words, *_OPTIONS, "--report", report],
                 cwd=self.root,
                 env={**inherited, **environ},
                 stdin=subprocess.DEVNULL,

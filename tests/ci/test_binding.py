@@ -12,6 +12,7 @@ from dagger._exceptions import QueryErrorValue
 from gql import GraphQLRequest
 
 from ci.binding import Stages, function_of
+from ci.connection import is_environmental
 from ci.errors import BrewlineError, CheckFailed, Failure, InfrastructureError
 from ci.graph import STAGES, Stage
 from ci.report import Report
@@ -41,7 +42,7 @@ def raised_as(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
 
 
 def _stages(folder: Path) -> Stages:
-    git = Git(commit=None, branch=None, dirty=False)
+    git = Git(commit=None, branch=None)
     return Stages(
         client=None,
         root=folder,
@@ -50,6 +51,24 @@ def _stages(folder: Path) -> Stages:
         say=lambda stage, text: None,
         nonce="",
     )
+
+
+def test_what_a_first_try_left_is_kept_beside_what_the_second_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(context: Context) -> Result:
+        assert list(context.report.iterdir()) == []
+        (context.report / "log.txt").write_text(words.pop(0))
+        return Result()
+
+    words = ["first", "second"]
+    module = types.ModuleType("ci.stages.fake")
+    monkeypatch.setattr(module, "run", run, raising=False)
+    monkeypatch.setitem(sys.modules, "ci.stages.fake", module)
+    for _ in range(2):
+        anyio.run(_stages(tmp_path).perform, Stage(name="fake", summary=""), {})
+    assert (tmp_path / "reports/fake/log.txt").read_text() == "second"
+    assert (tmp_path / "reports/fake-first-try/log.txt").read_text() == "first"
 
 
 def an_exec_error(stderr: str) -> dagger.ExecError:
@@ -64,6 +83,23 @@ def an_exec_error(stderr: str) -> dagger.ExecError:
     error = dagger.QueryError([value], GraphQLRequest("{version}"))
     assert isinstance(error, dagger.ExecError)
     return error
+
+
+@pytest.mark.parametrize(
+    ("said", "environmental"),
+    [
+        ("E: Failed to fetch http://archive/x.deb", True),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed", True),
+        ("curl: (60) SSL certificate problem: unable to get local issuer certificate", True),
+        ("invalid peer certificate: UnknownIssuer", True),
+        ("OSError: [Errno 28] No space left on device", True),
+        ("SyntaxError: invalid syntax", False),
+    ],
+)
+def test_the_machine_is_told_from_the_code_by_what_a_command_says(
+    said: str, environmental: bool
+) -> None:
+    assert is_environmental(an_exec_error(said)) is environmental
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

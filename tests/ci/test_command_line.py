@@ -16,7 +16,7 @@ MAIN = [sys.executable, str(ROOT / "ci" / "main.py")]
 
 def call(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*MAIN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=30, check=False
+        [*MAIN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -96,6 +96,13 @@ def test_engine_run_takes_the_name_of_a_registrys_variable() -> None:
         parse(["engine", "run", "--registry", "a=b", "--", "true"], ROOT)
 
 
+def test_a_reader_that_goes_away_is_no_fault() -> None:
+    shell = 'set -o pipefail; "$@" | true; echo "${PIPESTATUS[0]}"'
+    command = ["bash", "-c", shell, "bash", *MAIN, "plan", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
 def test_help_names_every_command() -> None:
     done = call("--help")
     assert done.returncode == 0
@@ -105,7 +112,7 @@ def test_help_names_every_command() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["plan"], ["lint", "--help"]])
 def test_help_and_plan_load_neither_the_sdk_nor_an_event_loop(arguments: list[str]) -> None:
     command = [sys.executable, "-X", "importtime", *MAIN[1:], *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "ci.graph" in modules
     assert not modules & {"dagger", "anyio", "asyncio", "rich", "ci.environment"}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from textwrap import dedent
@@ -16,10 +14,8 @@ import pytest
 from ci.compose import read_compose
 from ci.compose.services import STACK_FOLDER, Bringup, services
 from ci.compose.types import Build
-from engine import requirements
-from engine.launcher import script
+from tests.engine.connection import connected, launcher
 
-ROOT = Path(__file__).parents[2]
 PYTHON = "python:3.11-slim-bookworm"
 # Waits for marks of the stack and prints all of them, by their names.
 WAIT = """
@@ -48,19 +44,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dagger.Client]:
-    """A client of the embedded engine, of which the SDK is told as of any other."""
-    if os.geteuid() != 0 or requirements.missing():
-        pytest.skip("the embedded engine needs root and its packages")
-    path = tmp_path_factory.mktemp("engine") / "engine"
-    variables = {"BREWLINE_IMAGES": str(ROOT / "images")}
-    path.write_text(script(ROOT, sys.executable, path.parent / "bytecode", variables))
-    path.chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("_EXPERIMENTAL_DAGGER_CLI_BIN", str(path))
-        for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN"):
-            patch.delenv(name, raising=False)
-        async with dagger.Connection(dagger.Config(retry=None)) as connected:
-            yield connected
+    """A client of the embedded engine."""
+    async with connected(launcher(tmp_path_factory.mktemp("engine"))) as client:
+        yield client
 
 
 @pytest.fixture

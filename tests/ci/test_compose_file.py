@@ -33,12 +33,23 @@ def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | No
     ("lines", "name", "expected"),
     [
         pytest.param("command: run --now 'two words'", "command", ("run", "--now", "two words")),
+        pytest.param(
+            """command: sh -c "a; b" '(c)' d\\;e *""",
+            "command",
+            ("sh", "-c", "a; b", "(c)", "d;e", "*"),
+        ),
         pytest.param("command: [run, '--at', '5']", "command", ("run", "--at", "5")),
         pytest.param("command:", "command", None, id="a null command is the image's"),
         pytest.param("command: []", "command", (), id="an empty command is none"),
         pytest.param("entrypoint: /start.sh -x", "entrypoint", ("/start.sh", "-x")),
         pytest.param(
             "environment: {A: text, B: 5, C: true}", "environment", dict(A="text", B="5", C="true")
+        ),
+        pytest.param(
+            "environment: {A: True, B: -2.5, C: 0.0001, D: 1.2.3, E: '017', F: 1:30, G: yes}",
+            "environment",
+            dict(A="true", B="-2.5", C="0.0001", D="1.2.3", E="017", F="1:30", G="yes"),
+            id="what Compose writes as it is",
         ),
         pytest.param("environment: [A=1, B=x=y, C=]", "environment", dict(A="1", B="x=y", C="")),
         pytest.param(
@@ -103,7 +114,7 @@ def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | No
             (Mount(kind=MountKind.NAMED, source="data", target="/d"),),
         ),
         pytest.param(
-            "volumes: ['./x:/d:ro']",
+            "volumes: ['./x:/d:ro,cached']",
             "mounts",
             (Mount(kind=MountKind.BIND, source="./x", target="/d", read_only=True),),
         ),
@@ -171,7 +182,7 @@ def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | No
             Healthcheck(command=("sh", "-c", "ready || exit 1")),
         ),
         pytest.param(
-            "healthcheck: {test: x, interval: 1m30s, timeout: 250ms, retries: 7, start_period: 1h, "
+            "healthcheck: {test: x, interval: 1m30s, timeout: .25s, retries: 7, start_period: 1d, "
             "start_interval: 1.5s}",
             "healthcheck",
             Healthcheck(
@@ -179,7 +190,7 @@ def field(tmp_path: Path, lines: str, name: str, environ: Mapping[str, str] | No
                 interval=90,
                 timeout=0.25,
                 retries=7,
-                start_period=3600,
+                start_period=86_400,
                 start_interval=1.5,
             ),
         ),
@@ -284,3 +295,32 @@ def test_our_own_file_builds_no_image_but_the_projects() -> None:
     stack = read_compose(ROOT / "compose.yaml", {}, profiles=["test", "celery", "s3"])
     builds = {repr(service.build) for service in stack.services.values()}
     assert builds == {repr(None), repr(Build(context="."))}
+
+
+def test_an_env_file_may_name_the_services_variables_which_go_before_its_own(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "app.env").write_text("A=own\nB=${A}-${C}-${D}\nD=own\n")
+    (tmp_path / "stack.yaml").write_text(
+        "services:\n  a:\n    image: i\n    env_file: app.env\n"
+        "    environment: {A: service, C: service}\n"
+    )
+    found = read_compose(tmp_path / "stack.yaml", {"C": "caller"}).services["a"].environment
+    assert found == {"A": "service", "B": "service-caller-", "C": "service", "D": "own"}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=pa$!word$", "pa$!word$"),
+        ("A=a$$b$1", "a$b$1"),
+        ('A="a$ \\$ $$"', "a$ $ $"),
+        ("A=#x #y", "#x"),
+        ("A= # x", "# x"),
+        ("A=x\t#y", "x\t#y"),
+    ],
+)
+def test_an_env_file_is_read_as_compose_reads_it(tmp_path: Path, line: str, value: str) -> None:
+    (tmp_path / "app.env").write_text(f"{line}\n")
+    (tmp_path / "stack.yaml").write_text("services:\n  a: {image: i, env_file: app.env}\n")
+    assert read_compose(tmp_path / "stack.yaml", {}).services["a"].environment == {"A": value}

@@ -59,7 +59,7 @@ def check(service: str, port: int) -> int:
     for written in ("127.0.0.1/8080", "127.0.0.1/8974", "api-server/8080"):
         command[-1] = command[-1].replace(written, f"127.0.0.1/{port}")
     assert f"/{port}\n" in command[-1]
-    return subprocess.run(command, capture_output=True, timeout=20, check=False).returncode
+    return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
 
 
 @pytest.mark.parametrize("service", ["api-server", "scheduler", "dag-processor"])

@@ -93,15 +93,26 @@ SERVICE = [
     ("ports: !override ['1:1']", "4: the tag '!override' is not supported."),
     ("command: {x: y}", "4: a single value is wanted here."),
     ('command: "it\'s"', "4: the command cannot be split: No closing quotation."),
+    *(
+        (f"command: {line}", f"4: no shell reads '{sign}' here: write a list, as [sh, -c, \"…\"].")
+        for line, sign in (("a; b", ";"), ("a > f", ">"), ("get h/?a=1&b=2", "&"), ("a $$(b)", "("))
+    ),
     ("command: [run, 5]", "4: a text is wanted here: write '5' in quotes."),
     ("command: [run, null]", "4: a value is wanted here, and none is written."),
+    *(
+        (
+            f"environment: {{X: {text}}}",
+            f"4: Compose takes {text} for a number or a day: write it in quotes.",
+        )
+        for text in ("0022", "1.50", "1.0", "0x1F", "1_000", "1e3", "0.00001", ".5", "2026-11-30")
+    ),
     ("user: 1000", "4: a text is wanted here: write '1000' in quotes."),
     ("working_dir: [/srv]", "4: a single value is wanted here."),
     ("user: ${U:?give one}", "4: U must be set: give one."),
     ("user: ${U:-${V?give V}}", "4: V must be set: give V."),
     (
-        "labels:\n  say: cost $5",
-        "5: '$' starts no variable in 'cost $5': write '$$' for a dollar sign.",
+        "labels:\n  say: cost ${5}",
+        "5: '${' starts no variable in 'cost ${5}': write '$$' for a dollar sign.",
     ),
     ("environment: {A: {B: c}}", "4: a single value is wanted here."),
     ("environment: A=1", "4: a list is wanted here."),

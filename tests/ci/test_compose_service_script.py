@@ -76,6 +76,13 @@ def test_a_service_waits_until_a_job_has_completed(tmp_path: Path, start: Start)
     assert (tmp_path / "run/b.log").read_text() == "by the job\n"
 
 
+def test_one_that_has_ended_well_was_started(tmp_path: Path, start: Start) -> None:
+    start("a", "true")
+    until(tmp_path / "run/a.exit")
+    start("b", "echo up", after="service_started:a")
+    assert until(tmp_path / "run/b.exit") == "0"
+
+
 def test_a_service_waits_until_another_is_healthy(tmp_path: Path, start: Start) -> None:
     start("b", "echo up", after="service_healthy:a")
     start("a", f"sleep 0.3; touch {tmp_path}/ready; sleep 60", health=f"test -e {tmp_path}/ready")

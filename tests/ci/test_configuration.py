@@ -32,13 +32,18 @@ def test_what_was_started_is_told_with_its_command_and_needs(tmp_path: Path) -> 
 services:
   a:
     image: busybox
-    command: ["serve", "--password", "hush-hush", "--url", "http://u:p@h/"]
+    command: ["serve", "--password", "hush-hush", "--url", "http://u:p/w@h/", "--token", "b-s3cret"]
+    entrypoint: ["run", "hush-hush"]
+    healthcheck: {test: ["CMD", "ping", "-a", "hush-hush"]}
     environment: {PASSWORD: hush-hush, PASSWORD_FILE: /run/x, PLAIN: words, EMPTY_TOKEN: ""}
     depends_on: [b]
-  b: {image: busybox}
+  b: {image: busybox, environment: {PGPASS: b-s3cret}}
 """)
     told = configuration(read_compose(tmp_path / "compose.yaml", {}))["a"]
-    assert told["command"] == ["serve", "--password", "***", "--url", "http://u:***@h/"]
+    password = ["serve", "--password", "***", "--url", "http://u:***@h/"]
+    assert told["command"] == [*password, "--token", "***"]
+    assert told["entrypoint"] == ["run", "***"]
+    assert told["healthcheck"] == ["ping", "-a", "***"]
     assert told["environment"] == {
         "EMPTY_TOKEN": "",
         "PASSWORD": "***",

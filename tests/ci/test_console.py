@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,9 @@ def a_report(results: dict[str, Result], *, interrupted: bool = False) -> Report
         folder=Path("reports").absolute(),
         run_id="r",
         version="0",
-        git=Git(commit=None, branch=None, dirty=False),
+        git=Git(commit=None, branch=None),
         stand_ins=("python:3.11-slim",),
+        moved_packages={"python:3.11-slim": ["tzdata 1 -> 2", "zlib1g 3 -> 4"]},
         outcome=Outcome(results=results, interrupted=interrupted),
         seconds=3.0,
     )
@@ -46,6 +48,14 @@ def a_report(results: dict[str, Result], *, interrupted: bool = False) -> Report
         (Result(started=0.0, seconds=0.1, cached=True), "lint: passed in 0.1 s (cached)"),
         (skipped("because"), "lint: skipped: because"),
         (FAILED, "lint: failed in 2.2 s: flake8 found fault."),
+        (
+            replace(FAILED, retried="disk full"),
+            "lint: failed in 2.2 s at the second try (first: disk full): flake8 found fault.",
+        ),
+        (
+            replace(FAILED, retried=FAILED.reason),
+            "lint: failed in 2.2 s at both tries: flake8 found fault.",
+        ),
     ],
 )
 def test_a_stages_last_line(result: Result, line: str) -> None:
@@ -133,6 +143,10 @@ def test_the_last_lines_name_stand_ins_and_the_record(capsys: pytest.CaptureFixt
     a_console().close(a_report({"lint": Result()}))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Stand-in images: python:3.11-slim"
+    assert lines[1] == (
+        "The archive has other packages for python:3.11-slim than are pinned:"
+        " tzdata 1 -> 2, zlib1g 3 -> 4; run `images lock --stand-ins`"
+    )
     assert lines[-1] == "Report: reports/summary.json"
 
 

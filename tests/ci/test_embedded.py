@@ -24,8 +24,20 @@ def test_stand_ins_are_named_once_in_the_order_of_their_use(tmp_path: Path) -> N
     assert embedded.stand_ins(events) == ("b", "a")
 
 
+def test_packages_that_moved_are_told_of_each_stand_in_once(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    lines = [
+        {"event": "moved", "image": "b", "packages": ["x 1 -> 2"]},
+        {"event": "standin", "image": "c"},
+        {"event": "moved", "image": "b", "packages": ["x 1 -> 2"]},
+    ]
+    events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert embedded.moved_packages(events) == {"b": ["x 1 -> 2"]}
+
+
 def test_an_engine_that_tells_nothing_used_no_stand_in(tmp_path: Path) -> None:
     assert embedded.stand_ins(tmp_path / "none") == ()
+    assert embedded.moved_packages(tmp_path / "none") == {}
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ci import embedded, engine_command, registry
+from ci import embedded, engine_command
 from ci.command_line import parse
-from ci.errors import InfrastructureError, UsageError
+from ci.errors import UsageError
 from tests.ci import ROOT
 
 
@@ -90,11 +90,8 @@ sys.exit(engine_command.main(options, Path({str(ROOT)!r})))
     assert not list(tmp_path.glob("brewline-*"))
 
 
+@pytest.mark.usefixtures("registry_program")
 def test_a_registry_answers_while_the_command_runs(launcher: Path, tmp_path: Path) -> None:
-    try:
-        registry.program(os.environ, print)
-    except InfrastructureError as error:
-        pytest.skip(error.message)
     code = "import urllib.request as u; u.urlopen('http://' + os.environ['HERE'] + '/v2/'); exit(7)"
     seen = seen_by("--registry", "HERE", code=code, out=tmp_path / "out.json")
     host, port = seen["HERE"].split(":")

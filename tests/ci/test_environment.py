@@ -55,7 +55,7 @@ def made(tree: Path, environ: Mapping[str, str]) -> tuple[Environment, list[str]
 
 
 def runs(environment: Environment) -> bool:
-    done = subprocess.run([str(environment.python), "-c", "pass"], check=False, timeout=30)
+    done = subprocess.run([str(environment.python), "-c", "pass"], check=False, timeout=120)
     return done.returncode == 0
 
 

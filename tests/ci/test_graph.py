@@ -8,7 +8,7 @@ from ci.source import Git
 
 
 def git(branch: str | None) -> Git:
-    return Git(commit="a" * 40, branch=branch, dirty=False)
+    return Git(commit="a" * 40, branch=branch)
 
 
 def position(name: str) -> int:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from ci.containers import IMAGE_SOURCE
 from ci.lockfile import only
+from ci.sourcetree import IMAGE_SOURCE
 from tests.ci import ROOT
 
 FORBIDDEN = {
@@ -82,7 +85,74 @@ def test_workflows_pin_actions_and_ask_for_little(workflow: Path) -> None:
         commands = [step["run"] for step in job["steps"] if "run" in step]
         # Keyless signing needs GitHub's own identity, so that it stands in the wrapper.
         allowed = r'python ci/main\.py [^\n|;&]+|cosign sign --yes "\$IMAGE"'
-        assert all(re.fullmatch(allowed, run) for run in commands)
+        others = [run for run in commands if not re.fullmatch(allowed, run)]
+        assert others in ([], [step["run"] for step in job["steps"] if step.get("id") == "signing"])
+
+
+def ci_workflow() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text()))
+
+
+def steps_of_all() -> list[dict[str, Any]]:
+    return list(ci_workflow()["jobs"]["all"]["steps"])
+
+
+def test_runs_of_a_branch_wait_for_each_other_and_only_those_of_a_pull_request_are_cancelled() -> (
+    None
+):
+    # Without a queue a run that waits is cancelled by the next one that waits: commits are lost.
+    # GitHub refuses a queue together with cancellation.
+    concurrency = ci_workflow()["concurrency"]
+    assert concurrency.keys() == {"group", "queue"} and concurrency["queue"] == "max"
+    for name, job in ci_workflow()["jobs"].items():
+        group = f"{name}-${{{{ github.event.pull_request.number || github.run_id }}}}"
+        assert job["concurrency"] == {"group": group, "cancel-in-progress": True}
+
+
+@pytest.mark.parametrize(
+    ("broken", "needed"),
+    [
+        pytest.param("", False, id="signed-already"),
+        pytest.param("gh attestation verify oci://i@d --repo o/r", True, id="provenance"),
+        pytest.param("gh .* --predicate-type https://spdx.dev/Document/v2.3", True, id="sbom"),
+        pytest.param("cosign verify i@d --certificate-identity https://w .*", True, id="signature"),
+    ],
+)
+def test_an_image_is_signed_where_any_of_its_signatures_is_not_there(
+    tmp_path: Path, broken: str, needed: bool
+) -> None:
+    (step,) = (each for each in steps_of_all() if each.get("id") == "signing")
+    for name in ("gh", "cosign"):
+        fake = tmp_path / name
+        fake.write_text(f"#!/bin/sh\necho {name} \"$@\" | grep -vqx '{broken or '-'}'\n")
+        fake.chmod(0o755)
+    environ = {
+        **step["env"],
+        **{"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(tmp_path / "output")},
+        **{"GITHUB_REPOSITORY": "o/r", "IMAGE": "i@d", "WE": "https://w"},
+    }
+    # As GitHub runs what has `shell: bash`.
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    (tmp_path / "output").touch()
+    subprocess.run(command, env=environ, check=True)
+    assert (tmp_path / "output").read_text() == ("needed=true\n" if needed else "")
+
+
+def test_all_that_signs_asks_first_whether_it_is_needed() -> None:
+    signing = [
+        step
+        for step in steps_of_all()
+        if step.get("uses", "").startswith("actions/attest") or "cosign sign" in step.get("run", "")
+    ]
+    assert len(signing) == 3
+    assert {step["if"] for step in signing} == {
+        "always() && steps.signing.outputs.needed == 'true'"
+    }
+
+
+def test_the_job_that_moves_tags_has_the_commits_that_tell_which_is_later() -> None:
+    (checkout,) = (step for step in steps_of_all() if "checkout" in step.get("uses", ""))
+    assert checkout["with"]["fetch-depth"] == 0
 
 
 def test_what_the_dockerfile_copies_is_in_its_allow_list() -> None:

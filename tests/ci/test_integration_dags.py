@@ -33,9 +33,9 @@ BROKEN = {
 }
 
 
-def checked(folder: Path, logs: Path) -> dict[str, Any]:
+def checked(folder: Path, logs: Path, wanted: str = "good") -> dict[str, Any]:
     with DagCheck.begun(str(folder), logs) as check:
-        return check.result(100)
+        return check.result(wanted, 100)
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +47,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_our_dags_are_whole_and_do_no_work_at_import(tmp_path: Path) -> None:
-    dags = checked(ROOT / "dags", tmp_path)
+    dags = checked(ROOT / "dags", tmp_path, "brewery_pipeline")
     pipeline = dags["brewery_pipeline"]
     assert (pipeline["owners"], pipeline["tags"]) == (
         ["data-engineering"],
         ["brewery", "lakehouse"],
     )
     assert pipeline["tasks"]["gold"] == {"retries": 3, "then": ["commit"]}
+
+
+@pytest.mark.slow
+def test_a_dag_that_no_file_defines_is_missed(tmp_path: Path) -> None:
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "good.py").write_text(GOOD)
+    with pytest.raises(Failed, match="No file of the DAGs folder defines bad"):
+        checked(folder, tmp_path, "bad")
 
 
 @pytest.mark.slow
@@ -90,5 +99,5 @@ def test_a_check_that_breaks_is_told_with_its_last_lines(
 def test_a_check_that_hangs_is_ended(tmp_path: Path) -> None:
     with DagCheck.begun(str(ROOT / "dags"), tmp_path) as check:
         with pytest.raises(Failed, match="not read within 0 s"):
-            check.result(0)
+            check.result("good", 0)
     assert check.process.returncode == -9

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import dagger
 import pytest
 
-from ci import stack
+from ci import keeping, stack
 from ci.compose import Compose, read_compose
 from ci.errors import BrewlineError, CheckFailed, InfrastructureError, UpstreamDown, UsageError
 from ci.settings import Settings
@@ -34,7 +34,7 @@ def context(tmp_path: Path, csv: Path | None = None) -> Context:
     return Context(
         client=dagger.Client(),
         root=ROOT,
-        git=Git(commit=None, branch=None, dirty=False),
+        git=Git(commit=None, branch=None),
         settings=Settings(github=False, brewery_csv=csv, smtp=None, cache=tmp_path / "cache"),
         reports=tmp_path,
         report=tmp_path,
@@ -48,6 +48,7 @@ class Engine:
     def __init__(self, *outcomes: dict[str, Any] | None) -> None:
         self.outcomes = list(outcomes)
         self.memory: dict[str, dict[str, Any]] = {}
+        self.tokens: dict[str, str] = {}
         self.driven = 0
 
     async def drive(
@@ -56,11 +57,11 @@ class Engine:
         if key not in self.memory:
             self.driven += 1
             failure = self.outcomes.pop(0)
-            run = hashlib.sha256(token.encode()).hexdigest()
+            self.tokens[key] = token
             steps = {"start": 8.0, "run": 21.0}
             result = {"failure": failure} if failure else {"lake": LAKE, "steps": steps}
-            self.memory[key] = {"passed": failure is None, "run": run, **result}
-        return self.memory[key]
+            self.memory[key] = {"passed": failure is None, **result}
+        return {**self.memory[key], "fresh": self.tokens[key] == token}
 
 
 @pytest.fixture
@@ -123,9 +124,46 @@ def test_a_file_that_is_no_csv_is_refused_before_anything_starts(tmp_path: Path)
         stack._rows(csv)
 
 
-def test_a_driver_that_left_no_verdict_is_infrastructure(tmp_path: Path) -> None:
-    with pytest.raises(InfrastructureError, match="ended with status 137 and left no verdict"):
-        stack._read_verdict(context(tmp_path), 137)
+@pytest.mark.parametrize(
+    "text", [None, "", '{"passed": tr', '{"passed": true}'], ids=["none", "empty", "cut", "untrue"]
+)
+def test_a_driver_that_left_no_verdict_has_failed_and_is_told_by_its_last_words(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "verdict.json").write_text(text)
+    verdict = stack._read_verdict(tmp_path, 137, "Traceback\nImportError: no httpx\n")
+    assert not verdict["passed"]
+    error = stack.failure(context(tmp_path), verdict["failure"])
+    assert isinstance(error, InfrastructureError)
+    assert error.message == "The integration driver ended with status 137 and left no verdict."
+    assert (error.detail, error.log) == (
+        "Traceback\nImportError: no httpx",
+        tmp_path / "driver.txt",
+    )
+
+
+def test_a_driver_that_cannot_start_is_the_codes_fault(tmp_path: Path) -> None:
+    verdict = stack._read_verdict(tmp_path, 1, "ImportError")
+    assert isinstance(stack.failure(context(tmp_path), verdict["failure"]), CheckFailed)
+
+
+@pytest.mark.parametrize("text", ["run", "", None])
+def test_a_full_disk_does_not_have_a_run_pass_for_a_remembered_one(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "run").write_text(text)
+    assert stack._told(tmp_path / "run") == (text or "")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_that_is_taken_is_told_before_a_stack_is_kept_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"on port {port}, which is taken"):
+            keeping.require_free(port)
+    keeping.require_free(port)
 
 
 def test_the_driver_knows_the_jobs_the_source_and_the_rows(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ci.errors import UpstreamDown
+from ci.stages import nightly
 from ci.stages.nightly import Good, compared
 
 API = "https://api.example.org"
@@ -31,8 +34,10 @@ def test_a_good_run_is_kept_for_the_next_one(tmp_path: Path) -> None:
         "[]",
         '{"rows": 1}',
         "{",
-        '{"finished": "x", "api": "https://api.example.org", "rows": "1", "silver_rows": 1,'
-        ' "seconds": 1}',
+        '{"https://api.example.org": []}',
+        '{"https://api.example.org": {"rows": 1}}',
+        '{"https://api.example.org": {"finished": "x", "rows": "1", "silver_rows": 1,'
+        ' "seconds": 1}}',
     ],
 )
 def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
@@ -45,6 +50,25 @@ def test_runs_against_different_sources_are_not_compared(tmp_path: Path) -> None
     path = tmp_path / "nightly.json"
     Good.of("http://another", VERDICT).write(path)
     assert Good.read(path, API) is None
+
+
+def test_a_run_against_another_source_takes_nothing_from_what_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "nightly.json"
+    good = Good.of(API, VERDICT)
+    good.write(path)
+    Good.of("http://another", VERDICT).write(path)
+    assert Good.read(path, API) == good
+
+
+@pytest.mark.parametrize(("rows", "fails"), [(5910, True), (5912, False), (20000, False)])
+def test_a_source_that_has_lost_most_of_its_rows_makes_no_good_night(
+    rows: int, fails: bool
+) -> None:
+    before = Good.of(API, VERDICT)
+    now = replace(before, rows=rows)
+    with pytest.raises(UpstreamDown, match="lost rows: 5,910") if fails else nullcontext():
+        nightly._require_as_many(now, before)
+    nightly._require_as_many(now, None)
 
 
 def test_the_first_run_says_that_it_has_nothing_to_compare_with() -> None:

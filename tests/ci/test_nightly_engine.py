@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
 
@@ -53,21 +54,26 @@ def body(message: Message) -> str:
 
 def test_a_source_that_is_down_ends_the_night_as_upstream_and_alerts_the_team(tree: Tree) -> None:
     last_good = {
-        "finished": "2026-01-02 02:10 UTC",
-        "api": "http://127.0.0.1:9",
-        "rows": 11822,
-        "silver_rows": 11820,
-        "seconds": 30.0,
+        "http://127.0.0.1:9": {
+            "finished": "2026-01-02 02:10 UTC",
+            "api": "http://127.0.0.1:9",
+            "rows": 11822,
+            "silver_rows": 11820,
+            "seconds": 30.0,
+        }
     }
     history = tree.root / HISTORY
     history.write_text(json.dumps(last_good))
     ran, message = nightly(tree, "http://127.0.0.1:9")
     assert ran.ended == (5, "upstream"), ran.output
-    assert ran.explains("does not tell its total", "2026-01-02 02:10 UTC, of 11,822 rows")
+    why = "The brewery API failed at http://127.0.0.1:9/v1/breweries/meta: ConnectError"
+    assert ran.explains(why, "2026-01-02 02:10 UTC, of 11,822 rows")
     # No stack is started for it.
     assert os.listdir(ran.report / "nightly") == ["source.txt"]
-    assert "failed" in message["Subject"]
-    assert "nightly: failed" in body(message)
+    assert "failed: nightly (upstream)" in str(make_header(decode_header(message["Subject"])))
+    told = body(message)
+    assert "nightly: failed (upstream)" in told
+    assert why in told and "2026-01-02 02:10 UTC, of 11,822 rows" in told
     assert json.loads(history.read_text()) == last_good
 
 

@@ -26,8 +26,24 @@ needs_openssl = pytest.mark.skipif(
 
 
 def a_summary(status: str = "failed") -> dict[str, Any]:
-    stage = {"name": "lint", "status": status, "reason": "flake8 found fault.", "started": 0.0}
-    skipped = {"name": "build", "status": "skipped", "reason": "lint failed", "started": None}
+    stage = {
+        "name": "lint",
+        "status": status,
+        "reason": "flake8 found fault.",
+        "detail": "ci/x.py:1:1: F401 unused\nci/x.py:2:1: F401 unused",
+        "started": 0.0,
+        "failure": "code" if status == "failed" else None,
+        "retried": "no network" if status == "failed" else None,
+    }
+    skipped = {
+        "name": "build",
+        "status": "skipped",
+        "reason": "lint failed",
+        "detail": "",
+        "started": None,
+        "failure": None,
+        "retried": None,
+    }
     return {
         "run_id": "r1",
         "version": "0.0.4",
@@ -59,7 +75,7 @@ def notified(reports: Path, mail: Smtp | None) -> Result:
     context = Context(
         client=dagger.Client(),
         root=reports,
-        git=Git(commit=None, branch=None, dirty=False),
+        git=Git(commit=None, branch=None),
         settings=Settings(github=False, brewery_csv=None, smtp=mail),
         reports=reports,
         report=folder,
@@ -84,7 +100,8 @@ def test_the_email_goes_to_everyone_with_the_verdict(tmp_path: Path) -> None:
     body = message.get_payload(decode=True)
     assert isinstance(body, bytes)
     assert message["From"] == "ci@example.org"
-    assert "lint: failed in 2.5 s - flake8 found fault." in body.decode()
+    assert "lint: failed (code) in 2.5 s - flake8 found fault. - first try: no " in body.decode()
+    assert "\n    ci/x.py:2:1: F401 unused" in body.decode()
     assert "build: skipped - lint failed" in body.decode()
     assert result.reason == "archived; email sent to a@example.org, b@example.org"
 
@@ -96,7 +113,7 @@ def test_the_subject_says_how_it_ended_and_of_what() -> None:
 
 def test_a_tree_without_git_can_be_told_of_too() -> None:
     message = notify.compose({**a_summary(), "commit": None, "branch": None}, smtp(25))
-    assert message["Subject"].endswith("failed: no branch no comm")
+    assert message["Subject"].endswith("failed: lint (code), no branch no comm")
 
 
 def test_a_password_never_travels_in_the_clear(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ci.stage import Image, Result, Status
 from tests.ci import ROOT
 
 SCHEMA = json.loads((ROOT / "ci" / "report.schema.json").read_text())
-GIT = Git(commit="0123456789" * 4, branch="main", dirty=False)
+GIT = Git(commit="0123456789" * 4, branch="main")
 
 
 def a_report(folder: Path, results: dict[str, Result] | None = None) -> Report:
@@ -29,6 +29,7 @@ def a_report(folder: Path, results: dict[str, Result] | None = None) -> Report:
         git=GIT,
         engine=Engine(name="embedded", version="v0.21.11", why="no container runtime answers"),
         stand_ins=("python:3.11-slim-bookworm",),
+        moved_packages={"python:3.11-slim-bookworm": ["tzdata 1 -> 2"]},
         outcome=Outcome(results=results or {}),
     )
 
@@ -56,6 +57,7 @@ def test_a_passed_run_is_recorded_whole(tmp_path: Path) -> None:
     found = written(a_report(tmp_path, results))
     assert (found["status"], found["failure"], found["exit_code"]) == ("passed", None, 0)
     assert found["image"] == {"reference": image.reference, "digest": image.digest, "tags": ["x"]}
+    assert found["moved_packages"] == {"python:3.11-slim-bookworm": ["tzdata 1 -> 2"]}
     assert found["engine"]["why"] == "no container runtime answers"
     assert [stage["name"] for stage in found["stages"]] == [stage.name for stage in STAGES]
     assert found["stages"][0]["cached"] is True
@@ -64,9 +66,12 @@ def test_a_passed_run_is_recorded_whole(tmp_path: Path) -> None:
 
 def test_a_failed_run_names_the_class(tmp_path: Path) -> None:
     results = all_passed()
-    results["test"] = Result(status=Status.FAILED, failure=Failure.CODE, reason="2 failed")
+    results["test"] = Result(
+        status=Status.FAILED, failure=Failure.CODE, reason="2 failed", detail="x:1"
+    )
     found = written(a_report(tmp_path, results))
     assert (found["status"], found["failure"], found["exit_code"]) == ("failed", "code", 1)
+    assert found["stages"][1]["detail"] == "x:1"
 
 
 def test_a_run_that_has_not_ended_lists_what_it_did_not_reach(tmp_path: Path) -> None:
@@ -87,17 +92,6 @@ def test_an_interrupted_run_is_cancelled(tmp_path: Path) -> None:
     record.outcome.interrupted = True
     found = written(record)
     assert (found["status"], found["exit_code"]) == ("cancelled", 130)
-
-
-def test_a_run_without_an_engine_is_a_failure_of_infrastructure(tmp_path: Path) -> None:
-    record = a_report(tmp_path)
-    record.engine, record.no_engine = None, Failure.INFRASTRUCTURE
-    found = written(record)
-    assert (found["status"], found["failure"], found["exit_code"]) == (
-        "failed",
-        "infrastructure",
-        3,
-    )
 
 
 @pytest.mark.parametrize(
@@ -127,6 +121,7 @@ def test_an_earlier_runs_artifacts_are_removed(tmp_path: Path) -> None:
     report.prepare(folder)
     (folder / "lint").mkdir()
     (folder / "lint" / "mypy.txt").touch()
+    report.first_try(folder / "lint").mkdir()
     (folder / "summary.json").touch()
     report.prepare(folder)
     assert [path.name for path in folder.iterdir()] == [report.MARK]
@@ -151,6 +146,8 @@ def test_artifacts_are_what_a_stage_left(tmp_path: Path) -> None:
     (tmp_path / "test" / "junit.xml").touch()
     assert report.artifacts(tmp_path, "test") == ("test/coverage/", "test/junit.xml")
     assert report.artifacts(tmp_path, "lint") == ()
+    report.first_try(tmp_path / "test").mkdir()
+    assert report.artifacts(tmp_path, "test")[-1] == "test-first-try/"
 
 
 def test_the_run_id_is_githubs_own_there_and_unique_elsewhere() -> None:

@@ -40,7 +40,7 @@ class FakeGraph:
 
     def run(self, rules: Rules | None = None) -> Outcome:
         async def main() -> Outcome:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 return await run(
                     self.planned, self.perform, rules=rules or Rules(), watch=self.watch
                 )
@@ -260,6 +260,32 @@ def test_what_the_machine_spoilt_is_tried_once_more_and_told() -> None:
     result = graph.run().results["a"]
     assert graph.started == ["a", "a"]
     assert (result.status, result.reason, result.retried) == (Status.PASSED, "fine", "no network")
+
+
+def test_a_time_out_of_the_second_try_does_not_hide_what_the_first_failed_with() -> None:
+    graph = FakeGraph(repeatable("a"))
+    tries: list[Work] = [raising(InfrastructureError("postgres died")), _for_ever]
+
+    async def work() -> Result:
+        return await tries.pop(0)()
+
+    graph.work["a"] = work
+    result = graph.run(Rules(seconds=0.2)).results["a"]
+    assert ("0.2 s" in result.reason, result.retried) == (True, "postgres died")
+
+
+def test_what_would_be_no_other_a_moment_later_is_not_tried_again() -> None:
+    graph = FakeGraph(repeatable("a"))
+    graph.work["a"] = failing_first(1, InfrastructureError("the login is refused", lasting=True))
+    assert graph.run().results["a"].status is Status.FAILED
+    assert graph.started == ["a"]
+
+
+def test_nothing_is_tried_again_while_somebody_looks_on() -> None:
+    graph = FakeGraph(repeatable("a"))
+    graph.work["a"] = failing_first(1, InfrastructureError("no network"))
+    assert graph.run(Rules(attended=True)).results["a"].status is Status.FAILED
+    assert graph.started == ["a"]
 
 
 def test_a_second_failure_of_the_machine_is_final() -> None:

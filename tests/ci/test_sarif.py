@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ci.sarif import SarifError, findings, grave
+from ci.sarif import SarifError, findings, grave, identified
 
 
 def sarif(
@@ -141,3 +141,12 @@ def test_clean_scan_has_no_findings() -> None:
 def test_what_is_not_sarif_is_refused_rather_than_read_as_clean(text: str) -> None:
     with pytest.raises(SarifError, match="not SARIF"):
         findings(text)
+
+
+def test_runs_of_two_scans_by_one_tool_can_be_told_apart() -> None:
+    text = sarif(result("X", "error", "a", 1))
+    runs = [json.loads(identified(text, name))["runs"][0] for name in ("trivy", "trivy-image")]
+    assert [run["automationDetails"]["id"] for run in runs] == ["trivy/", "trivy-image/"]
+    assert findings(identified(text, "x")) == findings(text)
+    with pytest.raises(SarifError):
+        identified("[]", "x")

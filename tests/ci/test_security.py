@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagger
 import pytest
 
 from ci.errors import CheckFailed, Failure, InfrastructureError
 from ci.execs import Checked
+from ci.publishing.destination import Destination
 from ci.sarif import Finding
-from ci.stage import Status
-from ci.stages.security import CODE, NO_DATABASE, WRITTEN, Scanned, judge, read, summary
+from ci.settings import Settings
+from ci.source import Git
+from ci.stage import Context, Status
+from ci.stages.security import CODE, NO_DATABASE, WRITTEN, Scanned, judge, read, summary, unscanned
 from tests.ci.test_sarif import result, sarif
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +92,38 @@ def test_missing_database_passes_and_is_said(tmp_path: Path) -> None:
 
     assert result.status is Status.PASSED
     assert result.reason == f"nothing found; {NO_DATABASE}"
+
+
+def run_that_publishes_to(repository: str, folder: Path) -> Context:
+    where = Destination(repository=repository) if repository else None
+    return Context(
+        client=dagger.Client(),
+        root=folder,
+        git=Git(commit="a" * 40, branch="main"),
+        settings=Settings(github=False, brewery_csv=None, smtp=None, destination=where),
+        reports=folder,
+        report=folder,
+        say=print,
+    )
+
+
+@pytest.mark.parametrize("repository", ["", "localhost:5000/a"], ids=["not", "on-this-machine"])
+def test_image_that_stays_here_may_go_without_a_scan_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], repository: str
+) -> None:
+    scan = unscanned(run_that_publishes_to(repository, tmp_path), tmp_path / "log")
+
+    assert scan.findings is None
+    assert capsys.readouterr().out == f"{NO_DATABASE}\n"
+
+
+def test_image_for_others_does_not_pass_without_a_scan(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    with pytest.raises(InfrastructureError, match="not scanned .* is not promoted") as caught:
+        unscanned(run_that_publishes_to("ghcr.io/o/r", tmp_path), log)
+
+    assert caught.value.log == log
 
 
 @pytest.mark.parametrize(

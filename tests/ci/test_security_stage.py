@@ -52,7 +52,7 @@ def run(ask: Ask, root: Path) -> Result:
         context = Context(
             client=client,
             root=root,
-            git=Git(commit=None, branch=None, dirty=False),
+            git=Git(commit=None, branch=None),
             settings=Settings.from_environment({}),
             reports=report,
             report=report,

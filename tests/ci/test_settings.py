@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ci.errors import UsageError
-from ci.settings import Settings
+from ci.publishing.destination import destination
+from ci.settings import PUBLIC_API, Settings
 
 MAIL = {
     "BREWLINE_SMTP_HOST": "mail.example.org",
@@ -53,6 +57,54 @@ def test_the_data_set_is_known_by_its_full_path(
 def test_a_data_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a file: correct it or unset it"):
         Settings.from_environment({"BREWERY_CSV": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("", PUBLIC_API),
+        (" https://api.example.org/ ", "https://api.example.org"),
+        ("http://localhost:8000/v1", "http://localhost:8000"),
+        ("https://example.org/breweries/v1/", "https://example.org/breweries"),
+    ],
+)
+def test_the_live_source_is_spelt_in_one_way(given: str, url: str) -> None:
+    assert Settings.from_environment({"BREWERY_API": given}).brewery_api == url
+
+
+@pytest.mark.parametrize(
+    "given", ["localhost:8000", "api.example.org", "ftp://x", "https://", "http://a b"]
+)
+def test_a_live_source_that_is_no_url_is_refused(given: str) -> None:
+    with pytest.raises(UsageError, match="BREWERY_API is .*: give a URL such as https://"):
+        Settings.from_environment({"BREWERY_API": given})
+
+
+@pytest.mark.parametrize("name", ["BREWERY_CSV", "BREWLINE_SIGNING_KEY", "BREWLINE_VERIFY_KEY"])
+def test_a_file_in_a_folder_that_may_not_be_entered_is_told(tmp_path: Path, name: str) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    (locked / "file").touch()
+    locked.chmod(0)
+    environ = {name: str(locked / "file")}
+    try:
+        with as_nobody(), pytest.raises(UsageError, match=f"{name} names .* which is not a file"):
+            Settings.from_environment(environ)
+            destination("ghcr.io/o/r", environ)
+    finally:
+        locked.chmod(0o700)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """What root is not allowed either, since it is none in here."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def test_github_is_known_by_its_own_variable() -> None:

@@ -49,9 +49,9 @@ def ran(name: str, exit_code: int) -> Ran:
 @pytest.mark.parametrize(
     ("codes", "log", "chosen"),
     [
-        pytest.param([0, 1, 2], None, 1, id="the first that failed"),
-        pytest.param([0, 1, 2], "2.txt", 2, id="the one that the stage failed with"),
-        pytest.param([0, 1, 2], "0.txt", 1, id="a log of one that did not fail"),
+        pytest.param([0, 1, 2, 0], None, 2, id="the last that failed"),
+        pytest.param([0, 1, 2], "1.txt", 1, id="the one that the stage failed with"),
+        pytest.param([0, 1, 2], "0.txt", 2, id="a log of one that did not fail"),
         pytest.param([0, 0], None, 1, id="the last where none failed"),
         pytest.param([], None, None, id="none"),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from ci.errors import UsageError
 from ci.source import Git
-from ci.tags import LONGEST, commit_tag, moving_tags, release_tag, repository
+from ci.tags import LONGEST, commit_tag, moving_tags, release_tag, repository, require_fit
 from ci.versions import read_version
 from tests.ci import ROOT
 
@@ -12,7 +12,7 @@ COMMIT = "abcdef0123" * 4
 
 
 def tree(branch: str | None, *, commit: str | None = COMMIT, dirty: bool = False) -> Git:
-    return Git(commit=commit, branch=branch, dirty=dirty)
+    return Git(commit=commit, branch=branch, changed="file" if dirty else None)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,9 @@ def test_a_tag_has_as_many_characters_as_registries_take() -> None:
         release_tag(longest + "1")
     with pytest.raises(UsageError, match="135 characters"):
         moving_tags(tree("develop"), longest)
+    require_fit(tree("main"), longest)
+    with pytest.raises(UsageError, match="135 characters"):
+        require_fit(tree("develop"), longest)
 
 
 def test_the_projects_own_version_makes_a_tag() -> None:
@@ -119,6 +122,7 @@ def test_the_repository_of_images(registry: str, environ: dict[str, str], found:
         pytest.param("", {}, "give --registry HOST/PATH", id="none"),
         pytest.param("owner/name", {}, "does not begin with a registry's host", id="no-host"),
         pytest.param("https://ghcr.io/a", {}, "does not begin with a", id="url"),
+        pytest.param("localhost:99999/a", {}, "does not begin with a", id="port"),
         pytest.param("ghcr.io/a:latest", {}, "No registry takes", id="with-a-tag"),
         pytest.param("ghcr.io/a//b", {}, "No registry takes", id="empty-part"),
         pytest.param("ghcr.io/a b", {}, "No registry takes", id="space"),

@@ -46,7 +46,7 @@ async def test_another_run_waits_until_the_holder_is_gone_however_it_ends(tmp_pa
         async with turn(file, "00fe", said.append):
             assert len(said) == 1
         holder.kill()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with turn(file, "00ff", said.append):
                 pass
 

@@ -9,8 +9,9 @@ import pytest
 from ci import main as entry
 from ci import workflow
 from ci.command_line import parse
-from ci.errors import InfrastructureError, Refused
+from ci.errors import Refused
 from tests.ci import ROOT
+from tests.ci.smtp_server import Mailbox, listening
 
 SCHEMA = json.loads((ROOT / "ci" / "report.schema.json").read_text())
 
@@ -77,16 +78,28 @@ def test_a_second_run_starts_from_an_empty_report(tmp_path: Path) -> None:
     assert not (tmp_path / "r" / "lint").exists()
 
 
-def test_an_engine_that_does_not_start_is_one_clear_message_and_a_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_engine_that_does_not_start_is_one_clear_message_a_record_and_an_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "engine"
     broken.write_text("#!/bin/sh\necho 'no such luck' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("_EXPERIMENTAL_DAGGER_CLI_BIN", str(broken))
-    with pytest.raises(InfrastructureError, match="No engine starts: dagger") as raised:
-        run(tmp_path / "r", "lint", "--engine", "dagger")
-    assert "no such luck" in raised.value.detail
+    with listening(Mailbox()) as mailbox:
+        monkeypatch.setenv("BREWLINE_SMTP_HOST", "127.0.0.1")
+        monkeypatch.setenv("BREWLINE_SMTP_PORT", str(mailbox.port))
+        monkeypatch.setenv("BREWLINE_SMTP_FROM", "ci@example.org")
+        monkeypatch.setenv("BREWLINE_SMTP_TO", "team@example.org")
+        assert run(tmp_path / "r", "nightly", "--engine", "dagger") == 3
+    (message,) = mailbox.messages
+    body = message.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    said = capsys.readouterr().out
+    assert "nightly: failed: No engine starts: dagger" in said
+    assert "nightly: failed (infrastructure) - No engine starts: dagger" in body.decode()
+    for text in (said, body.decode()):
+        assert "no such luck" in text
+    assert (tmp_path / "r/notify/archive.tar.gz").exists()
     found = summary(tmp_path / "r")
     assert (found["status"], found["failure"], found["exit_code"]) == (
         "failed",

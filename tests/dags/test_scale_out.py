@@ -46,7 +46,7 @@ def run(folder: Path) -> dict[str, Any]:
         context = Context(
             client=client,
             root=ROOT,
-            git=Git(commit=None, branch=None, dirty=True),
+            git=Git(commit=None, branch=None, changed="file"),
             settings=Settings.from_environment({}),
             reports=folder,
             report=report,

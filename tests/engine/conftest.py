@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import dagger
 import pytest
 
-from engine import requirements
-from engine.launcher import script
 from tests.engine import tiny
-
-ROOT = Path(__file__).parents[2]
+from tests.engine.connection import connected, launcher
 
 
 @pytest.fixture(scope="session")
@@ -25,20 +20,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def engine_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The engine of this tree as one executable file, as the SDK takes it.
-
-    It uses the user's ordinary store unless BREWLINE_STORE is set: stand-in images made once
-    serve every run.
-    """
-    if os.geteuid() != 0:
-        pytest.skip("the embedded engine needs root")
-    if lacking := requirements.missing():
-        pytest.skip(f"the embedded engine lacks: apt-get install {' '.join(lacking)}")
-    path = tmp_path_factory.mktemp("engine") / "engine"
-    variables = {"BREWLINE_IMAGES": str(ROOT / "images")}
-    path.write_text(script(ROOT, sys.executable, path.parent / "bytecode", variables))
-    path.chmod(0o755)
-    return path
+    """The engine of this tree as one executable file, as the SDK takes it."""
+    return launcher(tmp_path_factory.mktemp("engine"))
 
 
 @pytest.fixture(scope="package")
@@ -47,12 +30,8 @@ async def dag(engine_bin: Path, anyio_backend: str) -> AsyncIterator[dagger.Clie
 
     It ends with this package: as long as it lives, no other test can run an event loop.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("_EXPERIMENTAL_DAGGER_CLI_BIN", str(engine_bin))
-        for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN"):
-            patch.delenv(name, raising=False)
-        async with dagger.Connection(dagger.Config(retry=None)) as client:
-            yield client
+    async with connected(engine_bin) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

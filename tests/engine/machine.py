@@ -99,7 +99,7 @@ def footprint() -> Footprint:
 def _said(*command: str) -> str:
     if shutil.which(command[0]) is None:
         return ""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     lines = done.stdout.splitlines()
     # Comments have times in them, and rules may have counters.
     return "\n".join(line.partition("[")[0] for line in lines if not line.startswith("#"))

@@ -36,6 +36,9 @@ async def main():
 anyio.run(main)
 """
 
+# Of who runs the tests in the background, as by nohup, a program would inherit to heed neither.
+_LISTENING = ("env", "--default-signal=HUP,INT")
+
 
 def source(body: str) -> str:
     """A whole program whose connection runs `body`."""
@@ -49,7 +52,7 @@ def started(
     """A running program, in a process group of its own; killed at the end."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("DAGGER_")}
     process = subprocess.Popen(
-        [sys.executable, "-c", source(body)],
+        [*_LISTENING, sys.executable, "-c", source(body)],
         env={**own, "_EXPERIMENTAL_DAGGER_CLI_BIN": str(engine), **(env or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

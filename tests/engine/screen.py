@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-_SECONDS = 30.0
+_SECONDS = 120.0
 
 
 class Screen:

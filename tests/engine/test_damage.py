@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import light, program
-from tests.engine.conftest import ROOT
+from tests.engine.connection import ROOT
 from tests.engine.machine import Process, family, survivors, wait_until
 
 pytestmark = pytest.mark.engine
@@ -200,7 +200,7 @@ def test_killed_program_loses_nothing_that_was_finished(
             everyone[:] = family(running.pid)
             return any("sleep 70006" in process.command for process in everyone)
 
-        assert line and wait_until(busy, 20)
+        assert line and wait_until(busy, 120)
         running.kill()
         assert not survivors(everyone[1:], 10)
     assert output(body, engine_bin, env) == line

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import light, program
-from tests.engine.conftest import ROOT
+from tests.engine.connection import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

@@ -182,11 +182,11 @@ def test_killed_runtime_fails_the_exec_and_ends_its_command(
             found[:] = [p for p in family(running.pid)[1:] if "70002" in p.command]
             return any(process.command == "sleep 70002 " for process in found)
 
-        assert wait_until(started, 30)
+        assert wait_until(started, 120)
         runtime = next(p for p in family(running.pid) if p.command.startswith("crun "))
         os.kill(runtime.pid, 9)
         assert not survivors(found, SECONDS)
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=120)
         assert (out, program.complaints(err)) == ("exit 137\nworks\n", "")
 
 
@@ -247,7 +247,7 @@ def test_session_without_a_client_ends_at_once(engine_bin: Path, env: dict[str, 
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

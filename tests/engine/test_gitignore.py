@@ -139,6 +139,6 @@ def git(*arguments: str, at: Path) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     return done.stdout

@@ -35,6 +35,12 @@ def test_what_is_not_too_deep_is_read(text: str) -> None:
     assert isinstance(parse(text), list)
 
 
+def test_what_is_too_deep_for_a_process_of_a_lower_limit_is_an_error() -> None:
+    sys.setrecursionlimit(500)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse("[" * MOST_NESTED + "]" * MOST_NESTED)
+
+
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", "", "[1", b"\xff"])
 def test_what_is_no_json_is_an_error(text: str | bytes) -> None:
     with pytest.raises(ValueError):

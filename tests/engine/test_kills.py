@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import light
-from tests.engine.conftest import ROOT
+from tests.engine.connection import ROOT
 from tests.engine.integrity import Integrity
 from tests.engine.machine import Process, family, footprint, processes, wait_until
 

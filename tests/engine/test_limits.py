@@ -293,13 +293,13 @@ print(await sh(fresh(tiny()), "echo goes on").stdout())
             found[:] = [p for p in family(running.pid)[1:] if "70008" in p.command]
             return sum(p.command.startswith("sh -c") for p in found) >= len(scripts)
 
-        assert wait_until(all_run, 30), found
+        assert wait_until(all_run, 120), found
         assert running.stdout.readline() == "cancelled\n"
         started = [p for p in family(running.pid)[1:] if "70008" in p.command or "yes" in p.command]
         assert started
         assert not survivors(started, SECONDS)
         assert not [p for p in family(running.pid)[1:] if "70008" in p.command]
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=120)
         assert (out, program.complaints(err)) == ("goes on\n\n", "")
 
 
@@ -329,7 +329,7 @@ sys.stdin.readline()
         assert wait_until(gone, SECONDS), [seed, *family(running.pid)]
         [mounts] = {_overlays(p.pid) for p in family(running.pid)[-1:]}
         assert mounts == 0, f"seed {seed}"
-        out, err = running.communicate("\n", timeout=30)
+        out, err = running.communicate("\n", timeout=120)
         assert (out, program.complaints(err)) == ("", "")
 
 

@@ -155,11 +155,11 @@ def test_engine_at_work_keeps_the_store_below_its_cap(
     env = {"TINY_ROOT": str(tiny_root), "BREWLINE_STORE": str(path), "BREWLINE_STORE_SIZE": "5MB"}
     large = [file.parent for file in path.glob("layers/*/file") if file.stat().st_size > MB]
     with program.started(body, engine_bin, env) as running:
-        assert wait_until(lambda: not any(folder.exists() for folder in large), 30)
-        first, err = running.communicate("\n", timeout=30)
+        assert wait_until(lambda: not any(folder.exists() for folder in large), 120)
+        first, err = running.communicate("\n", timeout=120)
         assert first and program.complaints(err) == ""
     with program.started(body, engine_bin, env) as running:
-        out, err = running.communicate("\n", timeout=30)
+        out, err = running.communicate("\n", timeout=120)
         assert (out, program.complaints(err)) == (first, "")
 
 

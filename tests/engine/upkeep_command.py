@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.engine.conftest import ROOT
+from tests.engine.connection import ROOT
 
 
 def run(store: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

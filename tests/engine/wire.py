@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -79,12 +80,14 @@ class Engine:
 
 
 def peak_megabytes(pid: int) -> float:
-    """The most memory that a process had resident at a time."""
+    """The most memory that a process had resident at a time; nothing of one that has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    # A zombie has a status, but no memory of which it could tell.
+    peak = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(peak[1]) / 1024 if peak else 0
 
 
 @contextmanager
@@ -105,7 +108,7 @@ def started(engine_bin: Path, env: Mapping[str, str], log: Path) -> Iterator[Eng
             yield Engine(process.pid, told["port"], told["session_token"])
         finally:
             try:
-                process.communicate(timeout=30)  # closes its standard input
+                process.communicate(timeout=120)  # closes its standard input
             finally:
                 process.kill()
                 process.wait()

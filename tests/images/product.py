@@ -21,7 +21,7 @@ from tests.images.session import Ask, embedded_session
 
 OURS_IN_IT = ("pipeline", "dags")
 
-_OF_A_COMMIT = Git(commit=COMMIT, branch="main", dirty=False, time=1_700_000_000)
+_OF_A_COMMIT = Git(commit=COMMIT, branch="main", time=1_700_000_000)
 _MADE_OF = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements/airflow.txt")
 
 

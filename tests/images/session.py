@@ -13,17 +13,18 @@ import dagger
 import pytest
 
 from ci import embedded
-from tests.images.recipes import ROOT
+from tests.images.recipes import IMAGES, ROOT
 
 Ask = Callable[[Callable[[dagger.Client], Coroutine[Any, Any, Any]]], Any]
 
 
 @contextlib.contextmanager
-def embedded_session(folder: Path) -> Iterator[Ask]:
+def embedded_session(folder: Path, images: Path = IMAGES) -> Iterator[Ask]:
     """Runs coroutine functions on one client; the engine ends with the context."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in embedded.variables(ROOT, os.environ, folder / "events.jsonl").items():
             patch.setenv(name, value)
+        patch.setenv("BREWLINE_IMAGES", str(images))
         with (
             anyio.from_thread.start_blocking_portal() as portal,
             portal.wrap_async_context_manager(dagger.Connection()) as client,

@@ -21,13 +21,10 @@ from ci.source import Git
 from ci.versions import read_version
 from engine.registry.repository import Repository
 from tests.ci.publishing import COMMIT, OURS
-from tests.ci.publishing.conftest import registry_program
 from tests.ci.publishing.proxy import Handler
 from tests.ci.publishing.proxy import running as proxy
 from tests.images.product import OURS_IN_IT, Session, begun, checkout
 from tests.images.recipes import ROOT
-
-__all__ = ["registry_program"]  # a fixture
 
 pytestmark = [
     pytest.mark.engine,
@@ -99,7 +96,7 @@ def test_its_labels_say_what_it_is_and_what_it_was_made_of(
 
 
 def test_it_has_no_label_for_what_nobody_knows(session: Session) -> None:
-    nothing = Git(commit=None, branch=None, dirty=False)
+    nothing = Git(commit=None, branch=None)
 
     async def labels(client: dagger.Client) -> set[str]:
         return {await each.name() for each in await session.image(client, nothing, "").labels()}
@@ -140,6 +137,11 @@ exec setpriv --reuid 50000 --regid 0 --clear-groups --bounding-set -all \
         return await container.with_exec(command, insecure_root_capabilities=True).stdout()
 
     assert session.ask(question).startswith("3.")
+
+
+def test_it_looks_for_cyclic_garbage_seldom(session: Session) -> None:
+    # A seventh of the stack's start.
+    assert session.shell("python -c 'import gc; print(gc.get_threshold()[0])'") == "50000"
 
 
 def test_a_signal_ends_a_command_that_has_no_handler_for_it(session: Session) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.pins import pins
+from ci.pinning.images import pins
+from engine.packages import read_pins
 from tests.images.recipes import IMAGES, ROOT, names, recipes
 
 RECIPES = [pytest.param(recipe, id=recipe["names"][0]) for recipe in recipes()]
@@ -98,7 +99,7 @@ def test_a_lock_finds_every_image_that_the_graph_names() -> None:
 def test_script_can_be_parsed_by_its_shell(path: Path) -> None:
     shell = path.read_text().partition("\n")[0].removeprefix("#!")
 
-    checked = subprocess.run([shell, "-n", path], capture_output=True, text=True, timeout=20)
+    checked = subprocess.run([shell, "-n", path], capture_output=True, text=True, timeout=120)
 
     assert checked.stderr == ""
     assert checked.returncode == 0
@@ -107,6 +108,31 @@ def test_script_can_be_parsed_by_its_shell(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(IMAGES)))
 def test_recipe_names_no_host(path: Path) -> None:
     assert re.findall(r"\w+://\S+|\b[\w-]+\.(?:org|com|net|io)\b", path.read_text()) == []
+
+
+PACKAGED = sorted({path.parent.name for path in IMAGES.glob("*/packages.*")})
+
+
+@pytest.mark.parametrize("recipe", PACKAGED)
+def test_what_comes_from_debian_is_pinned_by_hash_and_nothing_else_is_asked_for(
+    recipe: str,
+) -> None:
+    own = read_pins(IMAGES / recipe)
+    known = {pin.name for pin in (*own, *read_pins(IMAGES / "debian"))}
+    wanted = set((IMAGES / recipe / "packages.in").read_text().split())
+    text = "".join(path.read_text() for path in (IMAGES / recipe).glob("Dockerfile"))
+    by_hand = set(re.findall(r"apt-get install((?: [\w.-]+)+)", text))
+    named = {word for words in by_hand for word in words.split() if not word.startswith("-")}
+    assert own and all(re.fullmatch("[0-9a-f]{64}", pin.sha256) for pin in own)
+    assert {name for name in wanted | named if not name.startswith("?")} <= known
+
+
+def test_every_recipe_that_installs_packages_of_debian_pins_them_on_the_same_base() -> None:
+    files = [path for path in IMAGES.glob("*/Dockerfile") if "apt-get" in path.read_text()]
+    assert {path.parent.name for path in files} | {"debian"} == set(PACKAGED)
+    for path in files:
+        assert references(path) == {"debian:bookworm-slim"}
+        assert f"/run/pins/pin /run/pins/{path.parent.name} " in path.read_text()
 
 
 def test_what_comes_from_the_package_index_is_pinned_by_hash() -> None:

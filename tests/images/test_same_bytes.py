@@ -10,10 +10,7 @@ import pytest
 
 from ci import registry
 from ci.containers import PYTHON_IMAGE
-from tests.ci.publishing.conftest import registry_program
 from tests.images.product import begun, checkout
-
-__all__ = ["registry_program"]  # a fixture
 
 pytestmark = [
     pytest.mark.engine,

@@ -39,8 +39,8 @@ class DagCheck:
             process.kill()
             process.wait()
 
-    def result(self, limit: float) -> dict[str, Any]:
-        """What there is of each DAG; raises Failed for the first problem of any file."""
+    def result(self, wanted: str, limit: float) -> dict[str, Any]:
+        """What there is of each DAG, `wanted` among them; raises Failed for the first problem."""
         try:
             status = self.process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -54,6 +54,8 @@ class DagCheck:
         if found["problems"]:
             (what, *why), more = found["problems"][0], len(found["problems"]) - 1
             raise self._failed(f"{what} ({more} more problems)" if more else what, *why[-12:])
+        if wanted not in found["dags"]:
+            raise self._failed(f"No file of the DAGs folder defines {wanted}.")
         return dict(found["dags"])
 
     def _failed(self, message: str, *lines: str) -> Failed:

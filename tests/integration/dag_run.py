@@ -8,13 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.airflow import Airflow
-from tests.integration.logs import last_events, task_trouble, worst_component
+from tests.integration.logs import (
+    Trouble,
+    last_events,
+    lines_that_say,
+    task_trouble,
+    worst_component,
+)
 from tests.integration.stack import Stack
 from tests.integration.verdict import Cause, Failed
 
-# What the data product raises when it is the world outside that failed: the source is down or sends
-# what is no JSON of the API; the place of the lake is full, forbidden or not there.
-_OUTSIDE = {"UpstreamError": Cause.UPSTREAM, "StorageError": Cause.INFRASTRUCTURE}
+# What a task raises when it is the world outside that failed: the source is down or sends what is
+# no JSON of the API; the place of the lake is full, forbidden or not there; a disk, a network or
+# the API server does not do what it should.
+_OUTSIDE = {
+    "UpstreamError": Cause.UPSTREAM,
+    "StorageError": Cause.INFRASTRUCTURE,
+    "AirflowRuntimeError": Cause.INFRASTRUCTURE,
+    **dict.fromkeys(
+        ("OSError", "TimeoutError", "ConnectionRefusedError", "ConnectionResetError"),
+        Cause.INFRASTRUCTURE,
+    ),
+}
 _POLL_SECONDS = 0.5
 
 
@@ -28,8 +43,23 @@ class DagRun:
     run_id: str
     logs: Path
 
+    def check_health(self) -> dict[str, str | None]:
+        """Status of each part of Airflow; raises Failed for one that is not healthy."""
+        health = self.airflow.health()
+        # A part that does not run has no status: of these, each must.
+        needed = {"metadatabase", "scheduler", "dag_processor"}
+        running = {name for name, status in health.items() if status is not None}
+        for part in sorted(needed | running):
+            if health.get(part) != "healthy":
+                said = f"The API server says that the {part} is {health.get(part)}"
+                raise self._by_component(said)
+        return health
+
     def wait_parsed(self, limit: float) -> None:
-        """Wait until the DAG is known; raises Failed for any file that cannot be imported."""
+        """Wait until the DAG is known, which a file defines by the check of all files.
+
+        Raises Failed for any file that cannot be imported.
+        """
         deadline = time.monotonic() + limit
         while True:
             known = self.airflow.dag(self.dag_id)
@@ -41,8 +71,8 @@ class DagRun:
             self.stack.check()
             if time.monotonic() > deadline:
                 raise Failed(
-                    Cause.CODE,
-                    f"No file of the DAGs folder defines {self.dag_id} after {limit:g} s.",
+                    Cause.INFRASTRUCTURE,
+                    f"The DAG processor has not read {self.dag_id} after {limit:g} s.",
                     log="logs/components/dag-processor.log",
                 )
             time.sleep(0.25)
@@ -56,6 +86,7 @@ class DagRun:
         for state in self.airflow.states(self.dag_id, self.run_id, interval=_POLL_SECONDS):
             # A scheduler that died would leave the run waiting until the limit.
             self.stack.check()
+            self._check_tokens()
             if time.monotonic() - began > limit:
                 raise self._too_long(limit)
         if state != "success":
@@ -67,19 +98,39 @@ class DagRun:
         tasks = self.airflow.task_instances(self.dag_id, self.run_id)
         return [{key: task.get(key) for key in keys} for task in tasks]
 
+    def _check_tokens(self) -> None:
+        # Airflow tries such a task again, minutes later each time, and it never gets better.
+        refused = lines_that_say("Signature verification failed", self.stack.folder)
+        if refused:
+            raise Failed(
+                Cause.INFRASTRUCTURE,
+                "The API server refuses the tokens of tasks: AIRFLOW__API_AUTH__JWT_SECRET differs"
+                " between the services.",
+                log="logs/components/api-server.log",
+                lines=refused[:6],
+            )
+
     def _too_long(self, limit: float) -> Failed:
         unfinished = [task for task in self.states() if task["state"] not in {"success", "skipped"}]
-        states = [f"{_name(task)}: {task['state']}" for task in unfinished]
+        message = f"{self.dag_id} did not end within {limit:g} s"
+        # What earlier tries failed with explains why a task is late.
+        for task in unfinished:
+            log, trouble = self._last_trouble(task)
+            cause = _cause(trouble)
+            if trouble and cause is not Cause.CODE:
+                said = f"{message}: task {_name(task)} was tried again: {trouble.summary}"
+                return Failed(cause, said, log=f"logs/tasks/{log}", lines=trouble.lines)
         # What is at work holds up the others: its log tells how far it came.
         running = next((task for task in unfinished if task["state"] == "running"), None)
+        if running is None:
+            self.check_health()
         log = self._log(running) if running else Path()
-        said = last_events(self.logs / log) if running else ()
+        states = [f"{_name(task)}: {task['state']}" for task in unfinished]
         return Failed(
             Cause.CODE,
-            f"{self.dag_id} did not end within {limit:g} s"
-            + (f": task {_name(running)} is still at work." if running else "."),
-            log=f"logs/tasks/{log}" if running else "logs/tasks",
-            lines=(*states[:12], *said),
+            message + (f": task {_name(running)} is still at work." if running else "."),
+            log=str(Path("logs/tasks", log)),
+            lines=(*states[:12], *(last_events(self.logs / log) if running else ())),
         )
 
     def _explained(self, state: str) -> Failed:
@@ -88,22 +139,42 @@ class DagRun:
             return Failed(Cause.CODE, f"{self.dag_id} ended as {state}.", log="logs/tasks")
         first = failed[0]
         log = self._log(first)
+        if not (self.logs / log).exists():
+            # What kept it from starting is in a component's log.
+            return self._by_component(f"Task {_name(first)} failed before it could write a log")
         trouble = task_trouble(self.logs / log)
         if trouble is None:
-            # The task never came to write: what kept it from starting is in a component's log.
-            log_file, trouble = worst_component(self.stack.folder)
-            raise Failed(
+            said = last_events(self.logs / log) or ("nothing",)
+            return Failed(
                 Cause.INFRASTRUCTURE,
-                f"Task {_name(first)} failed before it could write a log: {trouble.summary}",
-                log=f"logs/components/{log_file.name}" if log_file else "logs/components",
-                lines=trouble.lines,
+                f"Task {_name(first)} was ended from outside; it said last: {said[-1]}",
+                log=f"logs/tasks/{log}",
+                lines=said,
             )
         return Failed(
-            _OUTSIDE.get(trouble.kind.rpartition(".")[2], Cause.CODE),
+            _cause(trouble),
             f"Task {_name(first)} failed: {trouble.summary}",
             log=f"logs/tasks/{log}",
             lines=trouble.lines,
         )
+
+    def _by_component(self, said: str) -> Failed:
+        """A failure that a component's log explains, if anything does."""
+        log, trouble = worst_component(self.stack.folder)
+        return Failed(
+            Cause.INFRASTRUCTURE,
+            f"{said}: {trouble.summary}",
+            log=f"logs/components/{log.name}" if log else "logs/components",
+            lines=trouble.lines,
+        )
+
+    def _last_trouble(self, task: dict[str, Any]) -> tuple[Path, Trouble | None]:
+        """The error of the newest try of a task that tells of one, and its log."""
+        for attempt in range(task["try_number"] or 0, 0, -1):
+            log = self._log({**task, "try_number": attempt})
+            if trouble := task_trouble(self.logs / log):
+                return log, trouble
+        return Path(), None
 
     def _log(self, task: dict[str, Any]) -> Path:
         folder = Path(
@@ -112,6 +183,10 @@ class DagRun:
         if task["map_index"] >= 0:
             folder /= f"map_index={task['map_index']}"
         return folder / f"attempt={task['try_number']}.log"
+
+
+def _cause(trouble: Trouble | None) -> Cause:
+    return _OUTSIDE.get(trouble.kind.rpartition(".")[2], Cause.CODE) if trouble else Cause.CODE
 
 
 def _name(task: dict[str, Any]) -> str:

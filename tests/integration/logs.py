@@ -58,6 +58,12 @@ def worst_component(folder: Path) -> tuple[Path | None, Trouble]:
     return folder / name, Trouble(summary=lines[0][:500], lines=tuple(lines[:6]))
 
 
+def lines_that_say(text: str, folder: Path) -> tuple[str, ...]:
+    """Lines with `text` of all components' logs below `folder`, each once."""
+    logs = sorted(folder.glob("*.log"))
+    return tuple(dict.fromkeys(line.strip() for log in logs for line in _read(log) if text in line))
+
+
 def task_trouble(log: Path) -> Trouble | None:
     """The last error of a task's log: its exception, where Airflow recorded one."""
     found: Trouble | None = None

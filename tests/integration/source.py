@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import sys
 
-import httpx
+import anyio
 
+from pipeline.errors import UpstreamError
+from pipeline.source import Source
 from tests.integration.verdict import Cause, Failed
 
 
 def source_total(api: str) -> int:
-    """How many breweries the source says it has; a source that does not say is the one to blame."""
+    """How many breweries the source says it has, asked as the data product asks.
+
+    Raises Failed for one that does not say: it is the one to blame.
+    """
     try:
-        return int(httpx.get(f"{api}/v1/breweries/meta", timeout=10).json()["total"])
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        return anyio.run(_total, api)
+    except UpstreamError as error:
+        raise Failed(Cause.UPSTREAM, str(error)) from error
+
+
+async def _total(api: str) -> int:
+    async with Source(api) as source:
+        return (await source.meta()).total
+
+
+def require_rows(fetched: int, expected: int, api: str) -> None:
+    """Raise Failed unless all rows were fetched that the source has, or had before the run."""
+    if fetched == expected or fetched == (now := source_total(api)):
+        return
+    if now != expected:
         raise Failed(
             Cause.UPSTREAM,
-            f"The brewery API at {api} does not tell its total: {type(error).__name__}: {error}",
-            log="logs/components/brewery-api.log",
-        ) from error
+            f"The source changed while it was read: {expected} rows before, {now} after,"
+            f" {fetched} fetched.",
+        )
+    raise Failed(Cause.CODE, f"The lake is wrong: the source has {now} rows, bronze {fetched}.")
 
 
 def main(api: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,25 +33,33 @@ class Failed(Exception):
 
 @dataclass(slots=True)
 class Verdict:
-    """The record of one run; by `run` its reader tells this bring-up from a remembered one."""
+    """The record of one run; `last_step` is the one that was begun last."""
 
-    run: str
     steps: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     failure: Failed | None = None
-    failed_step: str = ""
+    last_step: str = ""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step; the step in which a failure came is part of the record."""
-        began = time.monotonic()
+        began, self.last_step = time.monotonic(), name
         try:
             yield
-        except Failed as failure:
-            self.failure, self.failed_step = failure, name
-            raise
         finally:
             self.steps[name] = round(time.monotonic() - began, 2)
+
+    def fail(self, error: Exception) -> None:
+        """Have the run failed; what is no finding is the driver's own fault, and no pass either."""
+        if isinstance(error, Failed):
+            self.failure = error
+            return
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        said = f"The driver itself is at fault, {type(error).__name__}: {error}"
+        cause = Cause.CODE
+        if isinstance(error, OSError):
+            said, cause = f"The driver's machine is at fault: {error}", Cause.INFRASTRUCTURE
+        self.failure = Failed(cause, said, lines=tuple(lines[-12:]))
 
     @property
     def exit_code(self) -> int:
@@ -60,14 +69,13 @@ class Verdict:
         """Write the record as JSON."""
         record: dict[str, Any] = {
             "passed": self.failure is None,
-            "run": self.run,
             "steps": self.steps,
             **self.facts,
         }
         if self.failure:
             record["failure"] = {
                 "class": self.failure.cause.name.lower(),
-                "step": self.failed_step,
+                "step": self.last_step,
                 "message": self.failure.message,
                 "log": self.failure.log,
                 "lines": list(self.failure.lines),

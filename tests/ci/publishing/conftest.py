@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -11,21 +10,11 @@ from pathlib import Path
 import pytest
 
 from ci import registry
-from ci.errors import InfrastructureError
 from ci.publishing.destination import Destination
 from ci.publishing.images import Published
 from tests.ci.publishing import HTPASSWD, PASSWORD, USER, image, within
 from tests.ci.publishing.proxy import Proxy
 from tests.ci.publishing.proxy import running as proxy
-
-
-@pytest.fixture(scope="session")
-def registry_program() -> Path:
-    """The program; got from Debian's archive where it is not installed."""
-    try:
-        return registry.program(os.environ, print)
-    except InfrastructureError as error:
-        pytest.skip(error.message)
 
 
 @pytest.fixture(scope="session")

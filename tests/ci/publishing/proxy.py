@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     def ask(self) -> tuple[int, bytes, list[tuple[str, str]]]:
         """What the registry says to the request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        connection = http.client.HTTPConnection(self.server.behind, timeout=20)
+        connection = http.client.HTTPConnection(self.server.behind, timeout=120)
         headers = {name: value for name, value in self.headers.items() if name != "Host"}
         connection.request(self.command, self.path, body, {**headers, "Host": self.server.address})
         answer = connection.getresponse()
@@ -125,6 +126,23 @@ def lies_about(part: str) -> Misdeed:
             return False
         status, body, headers = handler.ask()
         handler.reply(status, body + b" ", headers)
+        return True
+
+    return misdeed
+
+
+def lists_first(entry: object) -> Misdeed:
+    """One more entry in the list of what is attached."""
+
+    def misdeed(handler: Handler) -> bool:
+        if handler.command != "GET" or "/manifests/sha256-" not in handler.path:
+            return False
+        status, body, headers = handler.ask()
+        if status == 200:
+            index = json.loads(body)
+            body = json.dumps({**index, "manifests": [entry, *index["manifests"]]}).encode()
+        told = [each for each in headers if each[0] != "Docker-Content-Digest"]
+        handler.reply(status, body, told)
         return True
 
     return misdeed

@@ -27,6 +27,9 @@ GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "bob", "GITHUB_TOKEN": "t0ke
             False, {**GITHUB, "GITHUB_EVENT_NAME": "pull_request"}, False, id="pull-request"
         ),
         pytest.param(
+            False, {**GITHUB, "GITHUB_EVENT_NAME": "merge_group"}, False, id="merge-queue"
+        ),
+        pytest.param(
             False, {**GITHUB, "GITHUB_REF": "refs/pull/7/merge"}, False, id="merge-reference"
         ),
     ],
@@ -90,10 +93,10 @@ def test_a_refused_login_tells_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("git", "environ", "message"),
     [
-        (Git(commit=None, branch=None, dirty=False), {}, "no commit"),
-        (Git(commit="a" * 40, branch="main", dirty=True), {}, "changes that no commit holds"),
+        (Git(commit=None, branch=None), {}, "no commit"),
+        (Git(commit="a" * 40, branch="main", changed="file"), {}, "changes that no commit holds"),
         (
-            Git(commit="a" * 40, branch=None, dirty=False),
+            Git(commit="a" * 40, branch=None),
             {"GITHUB_EVENT_NAME": "pull_request_target"},
             "pull request publishes nothing",
         ),

@@ -11,7 +11,7 @@ import pytest
 from ci import images_command, registry
 from ci.command_line import parse
 from ci.errors import CheckFailed, InfrastructureError
-from ci.pins import pins
+from ci.pinning.images import pins
 from ci.publishing.destination import Destination
 from ci.publishing.images import Published
 from tests.ci.publishing import image, within

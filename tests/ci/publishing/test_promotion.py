@@ -128,18 +128,18 @@ def test_a_digest_that_is_gone_is_not_promoted(where: Destination, published: Pu
 
 
 @pytest.mark.parametrize(
-    ("user", "password"),
+    ("user", "password", "message"),
     [
-        pytest.param(USER, "wr0ng-w0rd", id="wrong-password"),
-        pytest.param("nobody", PASSWORD, id="unknown-user"),
-        pytest.param("", "", id="no-login"),
+        pytest.param(USER, "wr0ng-w0rd", "does not accept the login", id="wrong-password"),
+        pytest.param("nobody", PASSWORD, "does not accept the login", id="unknown-user"),
+        pytest.param("", "", "wants a login, or has no such image", id="no-login"),
     ],
 )
 def test_a_login_that_is_refused_is_one_sentence_without_the_password(
-    where: Destination, published: Published, user: str, password: str
+    where: Destination, published: Published, user: str, password: str, message: str
 ) -> None:
     refused = dataclasses.replace(where, user=user, password=password)
-    with pytest.raises(InfrastructureError, match="does not accept the login") as raised:
+    with pytest.raises(InfrastructureError, match=message) as raised:
         within(refused, lambda r: promote(r, published.digest, ["latest"], untold))
     assert "BREWLINE_REGISTRY_USER" in raised.value.message
     for word in ("wr0ng-w0rd", PASSWORD):

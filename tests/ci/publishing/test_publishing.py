@@ -15,11 +15,12 @@ import pytest
 
 from ci import registry, verify_command, workflow
 from ci.command_line import parse
-from ci.errors import BrewlineError, Refused, UsageError
+from ci.errors import BrewlineError, InfrastructureError, Refused, UsageError
 from ci.publishing.attestations import attested
 from ci.publishing.destination import Destination
-from ci.publishing.images import REVISION, read
+from ci.publishing.images import REVISION, SOURCE, read
 from ci.publishing.promotion import digest_of
+from ci.publishing.provenance import source_of
 from tests.ci import ROOT
 from tests.ci.publishing import PASSWORD, USER, committed, git, image, within
 from tests.ci.publishing.proxy import Proxy, dies_before
@@ -97,12 +98,29 @@ def where(host: str) -> Destination:
 
 def verified(host: str, tag: str, tree: Path, *arguments: str) -> int:
     image = f"{host}/our/product:{tag}"
-    return verify_command.main(parse(["verify", image, *arguments], tree), tree)
+    command = ["verify", image, "--registry", host, *arguments]
+    return verify_command.main(parse(command, tree), tree)
+
+
+def test_the_login_goes_to_the_registry_that_it_is_said_to_be_for_alone(
+    tree: Path, guarded: str
+) -> None:
+    image = f"{guarded}/our/product:latest"
+    assert verify_command.main(parse(["verify", image, "--registry", guarded], tree), tree) == 4
+    for elsewhere in ([], ["--registry", "registry.example.org"]):
+        with pytest.raises(InfrastructureError, match="wants a login, or has no such image"):
+            verify_command.main(parse(["verify", image, *elsewhere], tree), tree)
 
 
 def test_an_image_is_pushed_once_with_all_that_is_said_of_it(
-    tree: Path, guarded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tree: Path,
+    guarded: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    output = tmp_path / "output"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(output))
     commit = git(tree, "rev-parse", "HEAD")
     tag = f"sha-{commit[:7]}"
     first = build(tree, guarded)
@@ -118,7 +136,8 @@ def test_an_image_is_pushed_once_with_all_that_is_said_of_it(
     assert bill["spdxVersion"] == "SPDX-2.3" and len(bill["packages"]) > 50
     assert bill["name"] == reference
     materials = provenance["buildDefinition"]["resolvedDependencies"]
-    assert materials[0]["digest"] == {"gitCommit": commit}
+    assert materials[0] == {"digest": {"gitCommit": commit}}
+    assert guarded not in json.dumps(provenance)
     assert {entry["uri"] for entry in materials[1:]} == {
         "docker://python:3.11-slim-bookworm",
         "Dockerfile",
@@ -131,12 +150,29 @@ def test_an_image_is_pushed_once_with_all_that_is_said_of_it(
     second = build(tree, guarded)
     assert stage(second)["reason"] == f"{tag} was published already"
     assert second["image"] == first["image"]
+    assert output.read_text() == 2 * f"image={guarded}/our/product\ndigest={digest}\n"
+    bill = json.loads((tmp_path / "reports/build/sbom.spdx.json").read_text())
+    assert bill["name"] == reference
+    assert set(stage(second)["artifacts"]) == kept
+    provenance = json.loads((tmp_path / "reports/build/provenance.intoto.json").read_text())
+    assert provenance["predicate"] == found[1].statement.predicate
 
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     shown = capsys.readouterr()
     texts = [shown.out, shown.err]
     texts += [path.read_text() for path in (tmp_path / "reports").rglob("*") if path.is_file()]
     assert not any(word in text for text in texts for word in (PASSWORD, login))
+
+
+def test_label_and_provenance_name_where_the_tree_was_cloned_from(tree: Path, guarded: str) -> None:
+    git(tree, "remote", "add", "origin", "git@git.test:our/product.git")
+    build(tree, guarded)
+    tag = f"sha-{git(tree, 'rev-parse', 'HEAD')[:7]}"
+    published = within(where(guarded), lambda r: read(r, tag))
+    assert published and published.labels[SOURCE] == "https://git.test/our/product"
+    found = within(where(guarded), lambda r: list(attested(r, published.digest)))
+    assert source_of(found[1].statement.predicate) == "https://git.test/our/product"
+    assert verified(guarded, tag, tree) == 0
 
 
 def test_an_image_on_a_stand_in_does_not_leave_this_machine(tree: Path, address: str) -> None:

@@ -43,26 +43,30 @@ def test_the_base_of_our_own_image_is_known() -> None:
     assert base.partition("@")[0] == "python:3.11-slim-bookworm"
 
 
-def test_provenance_names_commit_builder_parameters_and_materials() -> None:
+def built(source: str, builder: str) -> provenance.Built:
     moment = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
-    made = provenance.predicate(
-        provenance.Built(
-            source="https://github.com/o/r",
-            commit="a" * 40,
-            branch="main",
-            version="1.2.3",
-            builder="https://github.com/o/r/.github/workflows/ci.yml@refs/heads/main",
-            engine="dagger v0.21.11",
-            run_id="7-1",
-            started=moment,
-            finished=moment,
-            bases=[f"docker.io/library/python:3.11@sha256:{'b' * 64}", "python:3"],
-            files={"Dockerfile": "c" * 64},
-        )
+    return provenance.Built(
+        source=source,
+        commit="a" * 40,
+        branch="main",
+        version="1.2.3",
+        builder=builder,
+        engine="dagger v0.21.11",
+        run_id="7-1",
+        started=moment,
+        finished=moment,
+        bases=[f"docker.io/library/python:3.11@sha256:{'b' * 64}", "python:3"],
+        files={"Dockerfile": "c" * 64},
     )
+
+
+def test_provenance_names_commit_builder_parameters_and_materials() -> None:
+    workflow = "https://github.com/o/r/.github/workflows/ci.yml@refs/heads/main"
+    made = provenance.predicate(built("https://github.com/o/r", workflow))
     assert provenance.commit_of(made) == "a" * 40
     assert provenance.source_of(made) == "https://github.com/o/r"
-    assert provenance.builder_of(made) == made["runDetails"]["builder"]["id"]
+    assert provenance.builder_of(made) == workflow
+    assert made["buildDefinition"]["buildType"] == provenance.BUILD_TYPE
     assert made["buildDefinition"]["externalParameters"]["ref"] == "refs/heads/main"
     assert made["buildDefinition"]["resolvedDependencies"][1:] == [
         {"uri": "docker://docker.io/library/python:3.11", "digest": {"sha256": "b" * 64}},
@@ -70,6 +74,20 @@ def test_provenance_names_commit_builder_parameters_and_materials() -> None:
         {"uri": "Dockerfile", "digest": {"sha256": "c" * 64}},
     ]
     assert made["runDetails"]["metadata"]["startedOn"] == "2026-01-02T03:04:05Z"
+
+
+def test_off_github_the_builder_is_the_program_of_the_commit() -> None:
+    made = provenance.predicate(built("https://git.test/o/r", ""))
+    assert provenance.builder_of(made) == f"git+https://git.test/o/r@{'a' * 40}#ci/main.py"
+
+
+def test_provenance_of_a_repository_that_nobody_knows_names_none() -> None:
+    made = provenance.predicate(built("", ""))
+    assert provenance.commit_of(made) == "a" * 40
+    assert provenance.source_of(made) is None
+    assert provenance.builder_of(made) == provenance.BUILDER
+    assert "source" not in made["buildDefinition"]["externalParameters"]
+    assert made["buildDefinition"]["buildType"] == provenance.BUILD_TYPE
 
 
 @pytest.mark.parametrize("predicate", [{}, {"buildDefinition": 1}, {"buildDefinition": {}}])
@@ -129,6 +147,10 @@ def test_what_is_no_statement_is_told_from_one(text: bytes) -> None:
         ("openssl genpkey -algorithm RSA -out", "not one of ECDSA on P-256"),
         (
             "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out",
+            "not one of ECDSA on P-256",
+        ),
+        (
+            "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:sect283k1 -out",
             "not one of ECDSA on P-256",
         ),
         (

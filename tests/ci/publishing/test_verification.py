@@ -9,28 +9,35 @@ from typing import Any
 
 import pytest
 
+from ci.errors import InfrastructureError
 from ci.publishing.attestations import attest
 from ci.publishing.cosign import image_signed_by, sign_image
 from ci.publishing.destination import Destination
 from ci.publishing.images import SOURCE, Published
-from ci.publishing.referrers import fallback_tag
+from ci.publishing.referrers import Attachment, attach, fallback_tag
 from ci.publishing.signature import PrivateKey, read_private, read_public
-from ci.publishing.statement import PROVENANCE, SBOM, Statement, to_be_signed
+from ci.publishing.statement import (
+    ENVELOPE_TYPE,
+    PAYLOAD_TYPE,
+    PROVENANCE,
+    SBOM,
+    Statement,
+    to_be_signed,
+)
 from ci.publishing.verification import Expected, Verdict, verify
 from engine.oci.reference import parse_reference
-from engine.registry.repository import Repository
+from engine.registry.repository import Repository, digest_of
 from engine.standins import STAND_IN_LABEL
 from tests.ci.publishing import COMMIT, OURS, image, within
-from tests.ci.publishing.proxy import Proxy, lies_about
+from tests.ci.publishing.proxy import Proxy, lies_about, lists_first
 
 BILL = {"packages": [{"name": "one"}, {"name": "two"}]}
 
 
 def made_from(commit: str = COMMIT, source: str = OURS) -> dict[str, Any]:
+    uri = {"uri": f"git+{source}"} if source else {}
     return {
-        "buildDefinition": {
-            "resolvedDependencies": [{"uri": f"git+{source}", "digest": {"gitCommit": commit}}]
-        },
+        "buildDefinition": {"resolvedDependencies": [{**uri, "digest": {"gitCommit": commit}}]},
         "runDetails": {"builder": {"id": "https://builder"}},
     }
 
@@ -50,6 +57,8 @@ def describe(
 ) -> None:
     """Attach what a build attaches, or something like it."""
     about = digest or made.digest
+    if key:
+        sign_image(repository, "product", made.digest, key)
     if bill is not None:
         attest(repository, made.manifest, statement(about, SBOM, bill), key)
     provenance = made_from() if provenance is None else provenance
@@ -91,6 +100,16 @@ def test_an_image_with_all_that_belongs_to_it_is_verified_by_tag_and_by_digest(
         }
 
 
+def test_an_image_without_tag_and_digest_is_the_latest(
+    where: Destination, published: Published
+) -> None:
+    within(where, lambda r: describe(r, published))
+    assert verified(where, "").failures == (f"There is no image {where.repository}:latest.",)
+    copy_tag(where, "sha-abcdef0", "latest")
+    assert verified(where, "") == verified(where, ":latest")
+    assert verified(where, "").digest == published.digest
+
+
 def test_the_list_of_what_is_attached_is_kept_under_the_fallback_tag(
     where: Destination, published: Published
 ) -> None:
@@ -115,11 +134,27 @@ def test_signatures_are_held_to_the_key_that_is_named(
     within(where, lambda r: describe(r, published, key=ours))
     assert verified(where, ":sha-abcdef0", Expected(key=ours.public)).failures == ()
     assert verified(where, ":sha-abcdef0", Expected(key=theirs.public)).failures == (
+        f"The image is not signed by the key {theirs.public.id[:12]}.",
         f"The bill of materials is not signed by the key {theirs.public.id[:12]}.",
         f"The provenance is not signed by the key {theirs.public.id[:12]}.",
     )
     facts = dict(verified(where, ":sha-abcdef0").facts)
     assert facts["signatures"] == "not checked: name a key with --key"
+
+
+def test_an_image_whose_statements_alone_are_signed_is_told(
+    where: Destination, published: Published, keys: tuple[Path, Path]
+) -> None:
+    ours = read_private(keys[0])
+    within(where, lambda r: describe(r, published, key=ours))
+    tag = f"{fallback_tag(published.digest)}.sig"
+    other = within(where, lambda r: image(r, "sha-1234567", content="two"))
+    within(where, lambda r: sign_image(r, where.repository, other.digest, ours))
+    copy_tag(where, f"{fallback_tag(other.digest)}.sig", tag)
+    assert verified(where, ":sha-abcdef0", Expected(key=ours.public)).failures == (
+        f"The image is not signed by the key {ours.public.id[:12]}.",
+    )
+    assert verified(where, ":sha-abcdef0").failures == ()
 
 
 def test_what_is_not_signed_does_not_pass_for_signed(
@@ -128,6 +163,7 @@ def test_what_is_not_signed_does_not_pass_for_signed(
     within(where, lambda r: describe(r, published))
     key = read_public(keys[0])
     assert verified(where, ":sha-abcdef0", Expected(key=key)).failures == (
+        f"The image is not signed by the key {key.id[:12]}.",
         "The bill of materials is not signed.",
         "The provenance is not signed.",
     )
@@ -143,6 +179,104 @@ def test_what_strangers_attach_does_not_spoil_what_is_good(
 
 
 Break = Callable[[Repository, Published], None]
+DEEP = "[" * 3000 + "]" * 3000
+HUGE = bytes(33 << 20)
+
+
+def enveloped(repository: Repository, made: Published, envelope: dict[str, Any]) -> None:
+    found = Attachment(media_type=ENVELOPE_TYPE, content=json.dumps(envelope).encode())
+    attach(repository, made.manifest, found)
+
+
+def attach_deeply(repository: Repository, made: Published) -> None:
+    """What nests deeper than Python reads, and the registry takes."""
+    index = repository.manifest(fallback_tag(made.digest))
+    first, *others = json.loads(index.data)["manifests"]
+    manifest = repository.manifest(first["digest"])
+    data = manifest.data[:-1] + f',"x":{DEEP}}}'.encode()
+    repository.put_manifest(digest_of(data), manifest.media_type, data)
+    entry = {**first, "digest": digest_of(data), "size": len(data)}
+    listed = {**json.loads(index.data), "manifests": [entry, first, *others]}
+    listing = json.dumps(listed).encode()
+    repository.put_manifest(fallback_tag(made.digest), index.media_type, listing)
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        pytest.param(
+            lambda r, i: attest(r, i.manifest, statement(i.digest, SBOM, {"packages": 5}), None),
+            id="number-of-packages",
+        ),
+        pytest.param(
+            lambda r, i: enveloped(r, i, {"payloadType": PAYLOAD_TYPE, "payload": "\u00fc"}),
+            id="payload-not-ascii",
+        ),
+        pytest.param(attach_deeply, id="deep"),
+        pytest.param(
+            lambda r, i: attach(r, i.manifest, Attachment(media_type=PAYLOAD_TYPE, content=HUGE)),
+            id="more-than-fits-into-memory",
+        ),
+    ],
+)
+def test_what_strangers_attach_may_be_anything(
+    where: Destination, published: Published, put: Break
+) -> None:
+    within(where, lambda r: describe(r, published))
+    within(where, lambda r: put(r, published))
+    verdict = verified(where, ":sha-abcdef0")
+    assert verdict.failures == () and dict(verdict.facts)["packages"] == "2"
+
+
+@pytest.mark.parametrize("listed", ["foo:1", f"foo:{'1' * 32}", 5, None], ids=str)
+def test_what_strangers_list_may_be_anything(
+    faulty: Proxy, behind_faults: Destination, listed: object
+) -> None:
+    made = within(behind_faults, lambda r: image(r, "sha-abcdef0"))
+    within(behind_faults, lambda r: describe(r, made))
+    faulty.misdeed = lists_first({"artifactType": PAYLOAD_TYPE, "digest": listed})
+    assert verified(behind_faults, ":sha-abcdef0").failures == ()
+
+
+def test_what_strangers_sign_may_be_anything(
+    where: Destination, published: Published, keys: tuple[Path, Path]
+) -> None:
+    ours = read_private(keys[0])
+    within(where, lambda r: sign_image(r, where.repository, published.digest, ours))
+    tag = f"{fallback_tag(published.digest)}.sig"
+
+    def sign_hugely(repository: Repository) -> None:
+        found = repository.manifest(tag)
+        table = json.loads(found.data)
+        layer = {**table["layers"][0], "digest": digest_of(HUGE), "size": len(HUGE)}
+        table["layers"].insert(0, layer)
+        repository.upload(digest_of(HUGE), HUGE)
+        repository.put_manifest(tag, found.media_type, json.dumps(table).encode())
+
+    within(where, sign_hugely)
+    assert within(where, lambda r: image_signed_by(r, published.digest, ours.public))
+
+
+def test_an_index_of_several_images_is_told(where: Destination, published: Published) -> None:
+    kind = "application/vnd.oci.image.index.v1+json"
+    entry = {
+        "mediaType": published.manifest.media_type,
+        "digest": published.digest,
+        "size": len(published.manifest.data),
+    }
+    index = {"schemaVersion": 2, "mediaType": kind, "manifests": [entry, entry]}
+    within(where, lambda r: r.put_manifest("both", kind, json.dumps(index).encode()))
+    assert verified(where, ":both").failures == (
+        f"{where.repository}:both is an index of 2 images: we push one alone.",
+    )
+
+
+def test_a_certificate_that_is_not_trusted_says_nothing_of_the_image(
+    where: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(InfrastructureError, match="the certificate of .* is not trusted"):
+        verified(where, ":latest")
 
 
 def describe_and_move_away(repository: Repository, made: Published) -> None:
@@ -179,6 +313,11 @@ def describe_and_move_away(repository: Repository, made: Published) -> None:
             id="another-repository",
         ),
         pytest.param(
+            lambda r, i: describe(r, i, provenance={}),
+            f"The provenance names no commit, not {COMMIT}.",
+            id="no-commit",
+        ),
+        pytest.param(
             lambda r, i: describe(r, i, digest=f"sha256:{'2' * 64}"),
             f"The provenance is about sha256:{'2' * 64}.",
             id="another-subject",
@@ -210,6 +349,19 @@ def test_another_image_than_the_expected_one_is_told(
 ) -> None:
     within(where, lambda r: describe(r, published))
     assert failure in verified(where, ":sha-abcdef0", expected).failures
+
+
+def test_an_image_of_a_repository_that_nobody_knows_is_verified_unless_one_is_expected(
+    where: Destination,
+) -> None:
+    made = within(where, lambda r: image(r, "sha-abcdef0", labels={SOURCE: ""}))
+    within(where, lambda r: describe(r, made, provenance=made_from(source="")))
+    verdict = verified(where, ":sha-abcdef0", Expected(commit=COMMIT))
+    assert verdict.failures == () and dict(verdict.facts)["source"] == "unknown"
+    assert verified(where, ":sha-abcdef0", Expected(source=OURS)).failures == (
+        f"Its labels name no repository, not {OURS}.",
+        f"The provenance names no repository, not {OURS}.",
+    )
 
 
 def test_a_stand_in_is_verified_on_loopback_alone(where: Destination) -> None:

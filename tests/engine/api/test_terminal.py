@@ -145,7 +145,7 @@ def test_the_terminal_is_put_back_after(
         before = screen.settings()
         screen.wait_for(PROMPT)
         screen.type("sleep 70004\n")
-        wait_until(lambda: any("sleep 70004" in p.command for p in family(screen.process.pid)), 10)
+        wait_until(lambda: any("sleep 70004" in p.command for p in family(screen.process.pid)), 120)
         everyone = family(screen.process.pid)
         end(screen, everyone)
         assert survivors(everyone, SECONDS) == []

@@ -82,7 +82,7 @@ def test_a_layer_says_its_digests_and_size(upper: Path) -> None:
 
 
 def test_equal_trees_give_equal_bytes(upper: Path, tmp_path: Path) -> None:
-    subprocess.run(["cp", "-a", upper, tmp_path / "copy"], check=True, timeout=30)
+    subprocess.run(["cp", "-a", upper, tmp_path / "copy"], check=True, timeout=120)
     assert packed(tmp_path / "copy") == packed(upper)
 
 
@@ -133,7 +133,7 @@ def test_an_overlay_of_the_unpacked_layers_shows_what_the_first_one_showed(tmp_p
             ["sh", "-c", "rm drop d/a; rm -r d; mkdir d; echo new >d/c; chmod 600 keep"],
             cwd=tmp_path / "merged",
             check=True,
-            timeout=30,
+            timeout=120,
         )
         shown = describe(tmp_path / "merged")
     _, blob = packed(tmp_path / "upper")
@@ -155,13 +155,13 @@ class overlay:
 
     def __enter__(self) -> None:
         done = subprocess.run(
-            [*self._command, self._target], capture_output=True, text=True, timeout=30
+            [*self._command, self._target], capture_output=True, text=True, timeout=120
         )
         if done.returncode:
             pytest.skip(f"no overlay can be mounted here: {done.stderr.strip()}")
 
     def __exit__(self, *exc: object) -> None:
-        subprocess.run(["umount", self._target], check=True, timeout=30)
+        subprocess.run(["umount", self._target], check=True, timeout=120)
 
 
 def test_sockets_are_left_out(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ ZSTD = pytest.mark.skipif(not shutil.which("zstd"), reason="apt-get install zstd
 
 def zstd(plain: bytes) -> bytes:
     """`plain` compressed."""
-    return subprocess.run(["zstd", "-c"], input=plain, capture_output=True, timeout=30).stdout
+    return subprocess.run(["zstd", "-c"], input=plain, capture_output=True, timeout=120).stdout
 
 
 @ZSTD

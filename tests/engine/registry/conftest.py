@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -11,19 +10,9 @@ from pathlib import Path
 import pytest
 
 from ci import registry
-from ci.errors import InfrastructureError
 
 PASSWORD = "w0nderland"
 HTPASSWD = "alice:$2y$05$abcdefghijklmnopqrstuulNkXT5.5.iXH4MBrjZ6oXLeOPqpdoPy\n"
-
-
-@pytest.fixture(scope="session")
-def registry_program() -> Path:
-    """The program; got from Debian's archive where it is not installed."""
-    try:
-        return registry.program(os.environ, print)
-    except InfrastructureError as error:
-        pytest.skip(error.message)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from engine.oci.manifest import INDEX_TYPE
+
 Misdeed = Callable[["Handler"], bool]
 """What is done to a request; True if it was answered, or is not to be."""
 
@@ -36,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         """Answer; `_` in names of headers stands for `-`."""
-        self.send_response(status)
+        self.send_response_only(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         if "Content_Length" not in headers:
@@ -62,7 +64,9 @@ class Handler(BaseHTTPRequestHandler):
         if misdeed is not None and misdeed(self):
             return
         name = self.path.partition("?")[0].rpartition("/")[2]
-        if self.command == "POST":
+        if "/referrers/" in self.path and server.referrers:
+            self._referrers(server.referrers)
+        elif self.command == "POST":
             self.reply(202, Location="/v2/a/blobs/uploads/1")
         elif self.command == "PUT":
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -72,6 +76,16 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(404)
         else:
             self._content(server.blobs[name])
+
+    def _referrers(self, pages: list[tuple[bytes, str]]) -> None:
+        """The page that is asked for, and where the next one is."""
+        number = int(self.path.partition("?page=")[2] or 0)
+        if number >= len(pages):
+            self.reply(404)
+            return
+        body, link = pages[number]
+        following = {"Link": f'<{link}>; rel="next"'} if link else {}
+        self.reply(200, body, Content_Type=INDEX_TYPE, **following)
 
     def _content(self, body: bytes) -> None:
         asked = self.headers.get("Range", "")
@@ -86,7 +100,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Crooked(ThreadingHTTPServer):
-    """The registry: `misdeeds` are done to the requests in their order, the rest are answered."""
+    """The registry: `misdeeds` are done to the requests in their order, the rest are answered.
+
+    `referrers` are the pages of its API of that name, each with where it says the next one is;
+    without any there is no such API.
+    """
 
     daemon_threads = True
 
@@ -94,6 +112,7 @@ class Crooked(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
         self.blobs: dict[str, bytes] = {}
+        self.referrers: list[tuple[bytes, str]] = []
         self.misdeeds: list[Misdeed] = []
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.ranges = True

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,7 @@ from tests.engine.registry import crooked
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:
-    made = Transport(Stop(), Limits(connect=2, silence=2))
+    made = Transport(Stop(), Limits())
     yield made
     made.close()
 
@@ -55,6 +59,31 @@ def test_this_machine_is_not_behind_its_proxy(
         with transport.send(Request(method="GET", url=f"http://{server.address}/{name}")) as answer:
             assert answer.text() == b"here"
     assert not proxied.seen
+
+
+@pytest.mark.parametrize(("told", "cure"), [(True, False), (False, True)], ids=["name", "issuer"])
+def test_an_authority_is_asked_for_where_it_is_what_lacks(
+    authority: Path, transport: Transport, monkeypatch: pytest.MonkeyPatch, told: bool, cure: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority if told else os.devnull))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(authority.with_name("server.crt"), authority.with_name("server.key"))
+
+    def greet(server: socket.socket) -> None:
+        with suppress(OSError), ours.wrap_socket(server.accept()[0], server_side=True):
+            pass
+
+    # An address that the certificate does not name.
+    with socket.create_server(("127.0.0.9", 0)) as server:
+        thread = threading.Thread(target=greet, args=(server,))
+        thread.start()
+        with pytest.raises(RegistryError, match="is not trusted") as raised:
+            transport.send(
+                Request(method="GET", url=f"https://127.0.0.9:{server.getsockname()[1]}/")
+            )
+        thread.join()
+    assert ("ca.crt" in str(raised.value)) is cure
 
 
 def believes(made: ssl.SSLContext, authority: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ci.errors import UsageError
-from ci.pins import pin, pinned_text, pins
+from ci.pinning.images import pin, pinned_text, pins
 
 ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 DOCKERFILE = """\
