@@ -65,15 +65,24 @@ def _command(command: tuple[str, ...], environ: dict[str, str]) -> int:
     Signals are the command's affair: it has an engine to end, and perhaps more to say.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def hear(number: int, _: object) -> None:
+        if process is None:
+            early.append(number)
+        elif number == signal.SIGTERM:
+            # A terminal sends INT to both of us; TERM comes to us alone.
+            process.terminate()
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         process = subprocess.Popen(command, env={**environ, "PATH": path})
+        for number in early:
+            process.send_signal(number)
+        code = process.wait()
     except OSError as error:
         raise UsageError(f"Cannot run {command[0]}: {error.strerror}.") from error
-    # A terminal sends INT to both of us; TERM comes to us alone.
-    handlers = {signal.SIGINT: lambda *_: None, signal.SIGTERM: lambda *_: process.terminate()}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        code = process.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -16,8 +16,8 @@ from ci.environment import cache_folder
 from ci.errors import InfrastructureError
 
 _PROGRAM = "docker-registry"
-_START_SECONDS = 20
-_LISTENING = re.compile(r'msg="listening on (127\.[\d.]+:\d+)')
+_START_SECONDS = 60
+_LISTENING = re.compile(r'msg="listening on (127\.[\d.]+:\d+)[",]')
 
 _SETTINGS = {
     "REGISTRY_HTTP_ADDR": "127.0.0.1:0",

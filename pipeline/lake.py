@@ -19,6 +19,7 @@ from pipeline.storage import (
     flush,
     is_local,
     open_storage,
+    remove_unfinished,
     storage_errors,
     write_whole,
     writing_errors,
@@ -149,6 +150,12 @@ class Lake:
             # s3fs does not tell which objects it was forbidden to delete.
             if self.fs.find(full):
                 raise PermissionError(13, "not everything could be deleted", full)
+
+    def remove_unfinished(self, path: str, *, before: datetime) -> None:
+        """Remove files right below a folder that a process was killed in the middle of writing."""
+        if is_local(self.fs):
+            with storage_errors(self.path(path)):
+                remove_unfinished(Path(self.path(path)), before=before.timestamp())
 
     def committed_runs(self) -> list[str]:
         """The committed runs, newest first; empty for a new lake."""

@@ -58,6 +58,8 @@ def prune(
             for run_id in sorted((old | dead) - set(lake.committed_runs())):
                 claim.require()
                 _remove(lake, run_id)
+            # A run that was killed as it noted its beginning is known by no name.
+            lake.remove_unfinished(STARTS, before=datetime.now(timezone.utc) - abandoned_after)
     return Pruned(sorted(old), sorted(dead))
 
 

@@ -150,7 +150,7 @@ def flush(folders: list[Path]) -> None:
     """Make every file and folder below these outlive a loss of power; remove unfinished files."""
     below = [Path(at) for top in folders for at, _, _ in os.walk(top)]
     files = [path for folder in below for path in folder.iterdir() if path.is_file()]
-    unfinished = {path for path in files if path.name.startswith(".") and path.suffix == ".tmp"}
+    unfinished = {path for path in files if _is_unfinished(path)}
     for path in unfinished:
         path.unlink()
     # The new folders' own names stand in the folders above them.
@@ -158,6 +158,18 @@ def flush(folders: list[Path]) -> None:
     # A disk joins syncs that wait together into few writes of its journal.
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(_sync, [*(set(files) - unfinished), *below, *above]))
+
+
+def remove_unfinished(folder: Path, *, before: float) -> None:
+    """Remove what killed processes left in a folder, if it was last written before that time."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            if _is_unfinished(path) and path.stat().st_mtime <= before:
+                path.unlink()
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.name.startswith(".") and path.suffix == ".tmp"
 
 
 def _sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -71,6 +72,11 @@ class BreweryServer(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self.sorted: Callable[[str], list[Brewery]]
         self.change(breweries)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client may leave whenever it likes, also between two requests."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:

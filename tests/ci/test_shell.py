@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -119,13 +119,17 @@ def at_terminal(tree: Path, *arguments: str) -> Iterator[Screen]:
 PROMPT = "# "
 
 
-@pytest.mark.engine
-@pytest.mark.slow
+def on_the_engine(test: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Marks a test of a stage's container, whose layers an empty store makes first."""
+    return pytest.mark.engine(pytest.mark.slow(pytest.mark.timeout(900)(test)))
+
+
+@on_the_engine
 def test_a_failed_check_is_looked_at_where_it_failed(tree: Path) -> None:
     bad = tree / "pipeline" / "bad.py"
     bad.write_text(f'"""Bad {uuid.uuid4()}."""\n\nimport os\n')
     with at_terminal(tree, "shell", "lint") as screen:
-        screen.wait_for("lint: failed", 120)
+        screen.wait_for("lint: failed", 600)
         screen.wait_for("As left by `flake8", 60)
         screen.wait_for(PROMPT)
         screen.type("pwd; cat /tmp/reports/flake8.txt; flake8 pipeline; echo again $?; exit 7\n")
@@ -136,24 +140,22 @@ def test_a_failed_check_is_looked_at_where_it_failed(tree: Path) -> None:
     assert record["exit_code"] == 1
 
 
-@pytest.mark.engine
-@pytest.mark.slow
+@on_the_engine
 def test_a_stage_that_passes_is_looked_at_after_its_last_command(tree: Path) -> None:
     with at_terminal(tree, "shell", "lint") as screen:
-        screen.wait_for("which ended with exit code 0:", 120)
+        screen.wait_for("which ended with exit code 0:", 600)
         screen.wait_for(PROMPT)
         screen.type("ls pipeline; exit 7\n")
         screen.wait_for("__init__.py")
         assert screen.end() == 0
 
 
-@pytest.mark.engine
-@pytest.mark.slow
+@on_the_engine
 def test_a_failed_step_of_a_dockerfile_is_looked_at_where_it_failed(tree: Path) -> None:
     step = f"WORKDIR /opt\nRUN echo {uuid.uuid4()} > made; echo why >&2; exit 9\n"
     (tree / "Dockerfile").write_text(f"FROM python:3.11-slim-bookworm\n{step}")
     with at_terminal(tree, "shell", "build") as screen:
-        screen.wait_for("why\r\n", 120)
+        screen.wait_for("why\r\n", 600)
         screen.wait_for("Exec failed, attaching terminal: ")
         screen.wait_for(PROMPT)
         screen.type("pwd; ls; exit\n")
@@ -162,10 +164,9 @@ def test_a_failed_step_of_a_dockerfile_is_looked_at_where_it_failed(tree: Path) 
         assert screen.end() == 1
 
 
-@pytest.mark.engine
-@pytest.mark.slow
+@on_the_engine
 def test_a_stage_without_a_command_opens_nothing(tree: Path) -> None:
     (tree / "Dockerfile").write_text("FRM python:3.11-slim-bookworm\n")
     with at_terminal(tree, "shell", "build") as screen:
-        screen.wait_for("build came to no command in a container", 120)
+        screen.wait_for("build came to no command in a container", 600)
         assert screen.end() == 1

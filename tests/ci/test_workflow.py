@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -19,7 +20,8 @@ SCHEMA = json.loads((ROOT / "ci" / "report.schema.json").read_text())
 @pytest.fixture(autouse=True)
 def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run under test must not find an engine of the run that tests it."""
-    for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN", "GITHUB_ACTIONS", "GITHUB_REF"):
+    of_github = [name for name in os.environ if name.startswith("GITHUB_")]
+    for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN", *of_github):
         monkeypatch.delenv(name, raising=False)
 
 

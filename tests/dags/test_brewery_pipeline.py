@@ -192,18 +192,24 @@ def test_the_deadline_is_twenty_minutes_after_queueing(dag: Any) -> None:
 def test_import_does_no_work_and_takes_less_than_half_a_second_beyond_that_of_airflow(
     tmp_path: Path,
 ) -> None:
+    # Whatever else a machine does can only make it slower.
+    reports = [_imported(tmp_path) for _ in range(3)]
+    assert min(report.pop("seconds") for report in reports) < 0.5
+    assert reports == [{"acts": [], "heavy": []}] * 3
+
+
+def _imported(folder: Path) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_AND_REPORT, str(FILE)],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        timeout=60,
+        cwd=folder,
+        timeout=200,
         check=True,
     )
-    report = json.loads(done.stdout.splitlines()[-1])
-    assert report.pop("seconds") < 0.5
-    assert report == {"acts": [], "heavy": []}
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
 
 
 def test_the_file_is_wiring_only() -> None:

@@ -60,9 +60,9 @@ class Stack:
             for component in self.components:
                 if component.name not in ready and self._ready(component):
                     ready[component.name] = round(time.monotonic() - began, 2)
-            if time.monotonic() - began > limit:
-                late = next(c for c in self.components if c.name not in ready)
-                raise self._failed(late, f"was not ready after {limit:g} s")
+            late = [c for c in self.components if c.name not in ready]
+            if late and time.monotonic() - began > limit:
+                raise self._failed(late[0], f"was not ready after {limit:g} s")
             time.sleep(0.05)
         return ready
 

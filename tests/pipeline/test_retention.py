@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,6 +48,22 @@ def test_without_a_number_every_committed_run_is_kept(any_lake: Lake) -> None:
     write_runs(any_lake, committed="ab", dead="c")
     assert prune(any_lake, abandoned_after=AT_ONCE) == Pruned([], ["c"])
     assert (any_lake.committed_runs(), left(any_lake)) == (["b", "a"], {"a", "b"})
+
+
+def test_what_a_run_left_that_was_killed_as_it_began_is_removed_once_it_is_old(
+    tmp_path: Path,
+) -> None:
+    lake = Lake.at(str(tmp_path))
+    write_runs(lake, committed="a")
+    old, new = (tmp_path / "starts" / f".{name}.tmp" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_text("{")
+    os.utime(old, (1, 1))
+    prune(lake, dry_run=True)
+    assert old.exists()
+    prune(lake)
+    assert (old.exists(), new.exists()) == (False, True)
+    assert left(lake) == {"a"}
 
 
 def test_a_run_that_may_be_under_way_is_kept(any_lake: Lake) -> None:
