@@ -87,7 +87,7 @@ class Environment:
         if self.is_whole():
             return
         try:
-            with _locked(self.folder.with_suffix(".lock"), say):
+            with locked(self.folder.with_suffix(".lock"), say, "making the environment"):
                 if not self.is_whole():
                     self._build(say, environ)
         except OSError as error:
@@ -172,13 +172,13 @@ def _facts(folder: Path) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, say: Say) -> Iterator[None]:
-    """Hold a lock that the kernel gives back when this process ends, however it ends."""
+def locked(path: Path, say: Say, work: str) -> Iterator[None]:
+    """Hold a lock for some `work`; the kernel gives it back however this process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another run is making the environment: waiting for it …")
+            say(f"Another run is {work}: waiting for it …")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

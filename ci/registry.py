@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from ci.environment import cache_folder
+from ci.environment import cache_folder, locked
 from ci.errors import InfrastructureError
 
 _PROGRAM = "docker-registry"
@@ -38,8 +38,11 @@ def program(environ: Mapping[str, str], say: Callable[[str], None]) -> Path:
         return Path(installed)
     kept = cache_folder(environ) / _PROGRAM
     if not kept.exists():
-        say(f"Taking the registry from the package {_PROGRAM}")
-        _take(kept)
+        # Two apt-get at a time stand in each other's way.
+        with locked(kept.with_name(f"{_PROGRAM}.lock"), say, "taking the registry"):
+            if not kept.exists():
+                say(f"Taking the registry from the package {_PROGRAM}")
+                _take(kept)
     return kept
 
 
@@ -51,8 +54,7 @@ def _take(target: Path) -> None:
                 _apt("download", _PROGRAM, folder=folder)
             (package,) = Path(folder).glob("*.deb")
             subprocess.run(["dpkg-deb", "--extract", package, f"{folder}/fs"], check=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = target.with_name(f".{target.name}.{os.getpid()}")
+            draft = target.with_name(f".{target.name}.draft")
             shutil.copy(f"{folder}/fs/usr/bin/{_PROGRAM}", draft)
             draft.replace(target)
         except (OSError, ValueError, subprocess.CalledProcessError) as error:

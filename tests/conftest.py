@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,30 @@ from hypothesis import settings
 from ci import registry
 from ci.errors import InfrastructureError
 
+_HANDLERS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGQUIT: signal.SIG_DFL,
+}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Fewer examples in a quick run than in the self-test, and before the tests are imported: their
     # own settings start from these.
-    quick = "not slow" in config.getoption("markexpr")
-    settings.register_profile("brewline", deadline=None, max_examples=20 if quick else 100)
+    marks = config.getoption("markexpr")
+    settings.register_profile(
+        "brewline",
+        deadline=None,
+        max_examples=20 if "not slow" in marks else 100,
+        # The same tree is judged alike twice; what is new is looked for in the soak runs.
+        derandomize="not soak" in marks,
+    )
     settings.load_profile("brewline")
+    # What is started in the background, or by nohup, inherits that these are ignored, and so would
+    # every program that a test starts and then ends by one of them.
+    for number, handler in _HANDLERS.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

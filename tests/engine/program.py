@@ -36,9 +36,6 @@ async def main():
 anyio.run(main)
 """
 
-# Of who runs the tests in the background, as by nohup, a program would inherit to heed neither.
-_LISTENING = ("env", "--default-signal=HUP,INT")
-
 
 def source(body: str) -> str:
     """A whole program whose connection runs `body`."""
@@ -52,7 +49,7 @@ def started(
     """A running program, in a process group of its own; killed at the end."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("DAGGER_")}
     process = subprocess.Popen(
-        [*_LISTENING, sys.executable, "-c", source(body)],
+        [sys.executable, "-c", source(body)],
         env={**own, "_EXPERIMENTAL_DAGGER_CLI_BIN": str(engine), **(env or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
