@@ -154,14 +154,17 @@ class _Writer:
             self._there_is.wait()
             if not self._closed:
                 time.sleep(_TOGETHER_SECONDS)  # one write for many lines
+            # In this order: what is put after `_taken` sets the event, and what was put before
+            # `close` is taken in the round that sees it, or in the one that it makes.
             self._there_is.clear()
+            closing = self._closed
             data = self._taken()
             try:
                 while data:
                     data = data[os.write(self._descriptor, data) :]
             except OSError:
                 return  # nobody reads
-            if self._closed:
+            if closing:
                 return
 
     def _taken(self) -> bytes:
