@@ -258,6 +258,13 @@ class FakeRuntime(Runtime):
         assert self.namespaces == set()
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, but not for ever."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 def snapshot(store: Store, files: Mapping[str, str]) -> Snapshot:
     """Files as a snapshot of one layer; a name with a slash at its end is a folder."""
     folder = store.folder("made")

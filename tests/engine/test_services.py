@@ -18,7 +18,7 @@ from engine.lazy import Lazy
 from engine.model import Container, ContainerService, Healthcheck, Port, Ran, Service, Tunnel
 from engine.session import Session
 from engine.store import Store
-from tests.engine.fake_runtime import FakeRuntime, Process, snapshot
+from tests.engine.fake_runtime import FakeRuntime, Process, snapshot, until
 
 pytestmark = pytest.mark.anyio
 
@@ -70,8 +70,8 @@ class Machine(FakeRuntime):
         return 0
 
     async def stop(self, process: Process) -> int:
-        """End some time after it is up."""
-        await asyncio.sleep(0.1)
+        """End once its client runs."""
+        await until(lambda: "silent client" in self.ran)
         return int(process.args[1])
 
     async def probe(self, process: Process) -> int:
@@ -139,9 +139,7 @@ async def passed(seconds: float) -> None:
 
 async def left(machine: Machine) -> None:
     """Wait until nothing runs any more."""
-    async with asyncio.timeout(20):
-        while machine.namespaces:
-            await asyncio.sleep(0.01)
+    await until(lambda: not machine.namespaces)
 
 
 async def test_two_clients_at_the_same_time_share_one_service(
@@ -171,9 +169,19 @@ async def test_service_is_up_before_the_one_that_is_bound_to_it_starts(
 async def test_services_of_one_client_start_side_by_side(
     machine: Machine, session: Session, container: Container
 ) -> None:
-    bound: dict[str, Service] = {name: service(container, "serve", name) for name in "abc"}
-    await ask(session, container, *bound, **bound)
-    assert sorted(machine.log[:3]) == ["a starts", "b starts", "c starts"]
+    meeting = asyncio.Barrier(3)
+
+    @machine.program
+    async def meet(process: Process) -> int:
+        await meeting.wait()
+        process.listen(PORT)
+        await asyncio.Event().wait()
+        return 0
+
+    bound: dict[str, Service] = {name: service(container, "meet", name) for name in "abc"}
+    async with asyncio.timeout(20):
+        await ask(session, container, *bound, **bound)
+    assert sorted(machine.ran) == ["ask a b c", "meet a", "meet b", "meet c"]
 
 
 async def test_recalled_command_starts_no_service(
@@ -233,23 +241,29 @@ async def test_service_without_a_port_to_wait_for_is_up_at_once(
 async def test_service_whose_port_never_answers_is_given_up_in_time(
     machine: Machine, store: Store, container: Container
 ) -> None:
-    async with machine.session(store, exec_seconds=0.2) as session:
+    async with machine.session(store, exec_seconds=1) as session:
         with pytest.raises(ExecError, match=r"aliased as db\): .*time limit") as failed:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await ask(session, container, "db", db=service(container, "silent"))
         assert failed.value.stdout == "waits for ever\n"
         assert machine.namespaces == set()
 
 
 async def test_service_ends_after_its_last_client(
-    machine: Machine, session: Session, container: Container
+    machine: Machine, session: Session, container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = service(container, "serve", "db")
-    await ask(session, container, "db", "db", db=db)
-    await passed(0.05)
+    monkeypatch.setattr(services, "DETACH_SECONDS", 60)
     await ask(session, container, "db", db=db)
-    await passed(0.07)
-    assert machine.count("db is told to end") == 0
+    [running] = session.services._running.values()
+    first = running.leaving
+    assert first is not None
+    await ask(session, container, "db", "db", db=db)
+    # The first client's leaving set an end, which the second one's put off.
+    assert first.cancelled() and running.leaving is not first
+    assert (machine.count("db starts"), machine.count("db is told to end")) == (1, 0)
+    monkeypatch.setattr(services, "DETACH_SECONDS", 0.1)
+    await ask(session, container, "db", "db", "db", db=db)
     await left(machine)
     assert machine.log[-2:] == ["db is told to end", "db ends"]
     assert (machine.count("db starts"), machine.namespaces) == (1, set())
@@ -272,8 +286,7 @@ async def test_client_that_comes_while_its_service_ends_gets_one_that_lives(
 ) -> None:
     db = service(container, "serve", "db")
     first = await ask(session, container, "db", "db", db=db)
-    while not machine.count("db is told to end"):
-        await asyncio.sleep(0.01)
+    await until(lambda: machine.count("db is told to end") == 1)
     second = await ask(session, container, "db", db=db)
     assert first.split()[0] != second
     assert machine.count("db starts") == 2
@@ -331,7 +344,7 @@ async def test_client_that_goes_away_ends_a_service_on_its_way_up(
     asking = asyncio.create_task(
         ask(session, container, "db", db=service(container, "silent", "db"))
     )
-    await passed(0.1)
+    await until(lambda: machine.ran == ["silent db"])
     assert len(machine.namespaces) == 1
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -410,8 +423,8 @@ async def test_client_of_a_service_that_exits_is_given_up(
     client = replace(container, services=(("app", above),))
     names = [await session.services.hostname(each) for each in (above, below)]
     with pytest.raises(EngineError) as failed:
-        async with asyncio.timeout(5):
-            await with_exec(session, client, Exec(args=("silent",))).rootfs.get()
+        async with asyncio.timeout(60):
+            await with_exec(session, client, Exec(args=("silent", "client"))).rootfs.get()
     assert str(failed.value) == (
         f"bound service {names[0]} (aliased as app) exited: "
         f"bound service {names[1]} (aliased as below) exited: exit code: 3"
