@@ -165,13 +165,19 @@ def test_after_a_reboot_only_what_was_finished_last_is_forgotten(
     boot = tmp_path / "boot_id"
     boot.write_text("first\n")
     monkeypatch.setattr(reboot, "_BOOT_ID", boot)
-    monkeypatch.setattr(reboot, "_WRITE_BACK_SECONDS", 0.5)
     old, new = "ab" * 32, "cd" * 32
     store = Store(path)
-    store.remember(old, {"layers": [a_layer(store)]})
-    time.sleep(0.6)
-    store.remember(new, {"layers": [a_layer(store)]})
-    (store.blobs / "blob").write_text("")
+    made = [a_layer(store)]
+    store.remember(old, {"layers": made})
+    time.sleep(0.1)
+    made.append(a_layer(store))
+    store.remember(new, {"layers": made[1:]})
+    blob = store.blobs / "blob"
+    blob.write_text("")
+    # Between the two layers, however long each step took.
+    first, second = ((store.layers / layer).stat().st_ctime for layer in made)
+    limit = blob.stat().st_ctime - (first + second) / 2
+    monkeypatch.setattr(reboot, "_WRITE_BACK_SECONDS", limit)
     store.close()
     again = Store(path)  # an engine's end is no reboot, and using what is old makes it no newer
     assert again.recall(new) and again.recall(old)
