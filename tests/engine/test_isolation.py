@@ -110,8 +110,9 @@ CONNECT = """
 import json, socket, sys
 reached = []
 for host in HOSTS:
+    limit = 10 if host == "host" else 1  # the one that is to answer may be slow
     try:
-        with socket.create_connection((host, PORT), 1) as s: reached.append(s.recv(20).decode())
+        with socket.create_connection((host, PORT), limit) as s: reached.append(s.recv(20).decode())
     except OSError as error: reached.append(None)
 print(json.dumps(reached))
 """

@@ -36,7 +36,7 @@ async def test_sixty_four_containers_run_at_once(tiny: dagger.Container) -> None
         for number in range(64):
             group.start_soon(run, number)
     assert found == {number: f"{number}\n" for number in range(64)}
-    assert time.monotonic() - started < 30  # one after the other takes 64
+    assert time.monotonic() - started < 60  # one after the other takes 64
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ async def test_process_left_in_the_background_does_not_hold_the_exec(
 ) -> None:
     started = time.monotonic()
     assert await sh(tiny, "sleep 60 & echo done").stdout() == "done\n"
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 55
 
 
 NAMES = ["é", "日本語", "with space", "tab\there", "line\nbreak", "-dash", "*", "quote'\"", "🍺"]
