@@ -16,6 +16,7 @@ import dagger
 import pytest
 
 from tests.engine import program
+from tests.engine.machine import wait_until
 
 _ACCEPT = ", ".join(
     (
@@ -47,9 +48,14 @@ def config(reference: str) -> Any:
         return json.load(answer)
 
 
-def requests(folder: Path, pattern: str) -> int:
-    """How many requests of a registry's log match."""
-    return len(re.findall(pattern, (folder / "registry.log").read_text()))
+def requests(folder: Path, pattern: str, expected: int) -> int:
+    """How many requests of a registry's log match, which it writes after it has answered."""
+
+    def found() -> int:
+        return len(re.findall(pattern, (folder / "registry.log").read_text()))
+
+    wait_until(lambda: found() >= expected, 20)
+    return found()
 
 
 SENT = r'"PUT /v2/\S+/blobs/uploads/\S+ HTTP/1.1" 201'
