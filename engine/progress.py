@@ -138,10 +138,10 @@ class _Writer:
                 self._left_out += 1
                 return
             self._buffer += data
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+                self._thread.start()
         self._there_is.set()
-        if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-            self._thread.start()
 
     def close(self) -> None:
         self._closed = True
