@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # As any terminal of a container has it, unless the container says otherwise.
 _ENVIRONMENT = (("TERM", "xterm"), ("PS1", "dagger ${PWD} $ "))
 
+_STARTING_SECONDS = 0.005
 _SHOWN = 20
 """Lines of a failed command's output."""
 
@@ -71,9 +73,13 @@ class Terminals:
             ready = running.up.ready
             assert ready is not None
             meta = _attended(ready.meta, args)
+            # A service without ports is up before its container is there.
+            name = ready.namespace.name
+            while not self._interactive.runs(name) and not running.work.done():
+                await asyncio.sleep(_STARTING_SECONDS)
             _announce(terminal, meta)
             console = stack.enter_context(self._console(terminal, service.container))
-            await self._interactive.run_within(ready.namespace.name, meta, console)
+            await self._interactive.run_within(name, meta, console)
 
     async def offer(self, container: Container, ready: Prepared, output: Output) -> None:
         """Open a terminal where the session's first command has failed, if its user wants that.

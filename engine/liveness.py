@@ -8,20 +8,28 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+_UPKEEP = "-upkeep"
 
-def begin(store: Path) -> tuple[Path, int]:
+
+def begin(store: Path, *, upkeep: bool = False) -> tuple[Path, int]:
     """A temporary folder of our own, and the descriptor that keeps it as long as it is open."""
-    temporary = store / "tmp" / f"{os.getpid()}-{os.urandom(4).hex()}"
+    name = f"{os.getpid()}-{os.urandom(4).hex()}"
+    temporary = store / "tmp" / (name + _UPKEEP if upkeep else name)
     temporary.mkdir(parents=True)
     alive = os.open(temporary / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
     fcntl.flock(alive, fcntl.LOCK_EX)
     return temporary, alive
 
 
-def living(store: Path) -> list[int]:
-    """When the engines that are at work in the store started, in nanoseconds."""
+def living(store: Path, *, upkeep: bool = True) -> list[int]:
+    """When the engines that are at work in the store started, in nanoseconds.
+
+    With what prunes or tidies the store, unless without `upkeep`.
+    """
     started = []
     for alive in store.glob("tmp/*/alive"):
+        if not upkeep and alive.parent.name.endswith(_UPKEEP):
+            continue
         with suppress(FileNotFoundError):
             fd = os.open(alive, os.O_RDONLY | os.O_CLOEXEC)
             try:

@@ -30,12 +30,12 @@ def digest(*parts: object) -> str:
 
 
 class Store:
-    """A store, open for one engine.
+    """A store, open for one engine, or for its own upkeep.
 
     Raises StoreError if the folder cannot be written or belongs to a newer engine.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, upkeep: bool = False) -> None:
         self.path = path
         self.layers = path / "layers"
         self.volumes = path / "volumes"
@@ -45,7 +45,7 @@ class Store:
         self._locks = path / "locks"
         self._sound: set[str] = set()
         try:
-            self._open()
+            self._open(upkeep)
         except OSError as error:
             full = error.errno in NO_ROOM
             raise StoreError(
@@ -53,7 +53,7 @@ class Store:
                 f"{'free some room or ' * full}name another folder in BREWLINE_STORE"
             ) from error
 
-    def _open(self) -> None:
+    def _open(self, upkeep: bool) -> None:
         parts = (self.layers, self.volumes, self.blobs, self.memo, self.kept, self._locks)
         for folder in parts:
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class Store:
         with self.lock("open"):
             self._check_format()
             liveness.sweep(self.path)
-            self.temporary, self._alive = liveness.begin(self.path)
+            self.temporary, self._alive = liveness.begin(self.path, upkeep=upkeep)
             self.started = os.fstat(self._alive).st_mtime_ns
             reboot.distrust(self.path, self.temporary)
 

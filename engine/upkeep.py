@@ -42,6 +42,7 @@ def info(*, as_json: bool) -> int:
     usage = measured(store, anew=True)
     parts = {**usage.parts, "tmp": size(store / "tmp")}
     biggest, volumes = _biggest(store, usage), _volumes(store, usage)
+    engines = len(living(store, upkeep=False))
     if as_json:
         facts = {
             "store": str(store),
@@ -49,14 +50,14 @@ def info(*, as_json: bool) -> int:
             "total": usage.total,
             "cap": cap(settings),
             "free": disk.free,
-            "engines": len(living(store)),
+            "engines": engines,
             "biggest": [asdict(part) for part in biggest],
             "volumes": [asdict(part) for part in volumes],
         }
         print(json.dumps(facts))
         return 0
     print(f"{store}: {readable(usage.total)} of at most {readable(cap(settings))}")
-    print(f"{readable(disk.free)} are free on its disk; engines at work: {len(living(store))}")
+    print(f"{readable(disk.free)} are free on its disk; engines at work: {engines}")
     for name, count in parts.items():
         print(f"  {name:8} {readable(count):>9}")
     _list("The biggest layers and blobs, when they were used last, and what made them:", biggest)
@@ -114,10 +115,10 @@ def prune_by_hand(*, volumes: bool, older_than: float) -> int:
     if not settings.store.exists():
         print(f"{settings.store} is not there: nothing to prune")
         return 0
-    store = Store(settings.store)
+    store = Store(settings.store, upkeep=True)
     try:
         since = time.time_ns() - int(older_than * 1e9)
-        engines = len(living(store.path)) - 1  # but for our own
+        engines = living(store.path, upkeep=False)
         with store.lock("prune"):
             freed = prune(store, unused_since=since)
             freed += prune_volumes(store, unused_since=since) if volumes else 0
@@ -139,7 +140,7 @@ def tidy() -> int:
     # It must not slow down what it is done for, and still be done on a machine that is busy.
     os.nice(10)
     settings = _settings()
-    store = Store(settings.store)
+    store = Store(settings.store, upkeep=True)
     try:
         with store.lock("prune"):
             keep_below(store, cap(settings))

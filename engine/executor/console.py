@@ -37,6 +37,15 @@ class Console:
         self._terminal = terminal
         self._secrets = secrets
 
+    @property
+    def size(self) -> dict[str, int]:
+        """The user's window in the form of the runtime specification.
+
+        The command starts with it: it may ask for it before it can be joined.
+        """
+        rows, columns = termios.tcgetwinsize(self._terminal)
+        return {"height": rows, "width": columns}
+
     async def join(self, listening: socket.socket, over: asyncio.Future[int]) -> None:
         """Be the terminal of the command that sends its own to a socket.
 

@@ -42,7 +42,7 @@ class Crun:
         self._filters = filters
         self._state = folder / "crun"
         self._bundles = folder / "bundles"
-        self._state.mkdir()
+        self._state.mkdir(exist_ok=True)  # a terminal's crun may have made it
         self._bundles.mkdir()
         init = shutil.which("catatonit")
         if init is None:

@@ -43,7 +43,7 @@ class Interactive:
         init = shutil.which("catatonit")
         assert init is not None  # a session would not have started
         spec = specification(meta, rootfs, network, init)
-        spec["process"]["terminal"] = True
+        spec["process"] |= {"terminal": True, "consoleSize": console.size}
         name = f"t{next(self._numbers)}"
         bundle = self._folder / name
         bundle.mkdir(mode=0o700)
@@ -59,13 +59,17 @@ class Interactive:
             raise ExecError(said, command=list(meta.args), exit_code=-1)
         return code
 
+    def runs(self, container: str) -> bool:
+        """Whether a command can be run within a container."""
+        return (self._state / container / "status").exists()
+
     async def run_within(self, container: str, meta: Meta, console: Console) -> int:
         """Run `meta` in a container that runs, until it ends; its exit code.
 
         Raises EngineError for a command that is not there.
         """
         process: dict[str, Any] = specification(replace(meta, init=False), "", "", "")["process"]
-        process["terminal"] = True
+        process |= {"terminal": True, "consoleSize": console.size}
         folder = self._folder / f"t{next(self._numbers)}"
         folder.mkdir(mode=0o700)
         try:

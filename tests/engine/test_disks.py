@@ -113,18 +113,28 @@ def test_disk_full_of_other_things_costs_the_warm_cache_nothing(
 ) -> None:
     body = """
     print(await sh(tiny(), "cat /proc/uptime").stdout(), end="", flush=True)
-    await anyio.sleep(float(os.environ["STAY"]))
+    await anyio.to_thread.run_sync(sys.stdin.readline)
     """
     # Above its share of so small a disk, the store would be pruned in good right.
     env["BREWLINE_STORE_SIZE"] = "40MB"
-    warm = program.run(body, engine_bin, {**env, "STAY": "0"})
+    warm = program.run(body, engine_bin, env)
     assert warm.returncode == 0
     fill(disk / "other", leave=300_000)
-    again = program.run(body, engine_bin, {**env, "STAY": "6"})
-    assert again.stdout == warm.stdout
-    assert re.fullmatch(LACK.format(**_names(env)), again.stderr.strip()), again.stderr
+    with program.started(body, engine_bin, env) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None and running.stderr is not None
+        shown = ""
+        while not program.complaints(shown):
+            line = running.stderr.readline()
+            assert line, shown
+            shown += line
+        print(file=running.stdin, flush=True)
+        shown += running.stderr.read()
+        assert running.stdout.read() == warm.stdout
+    said = program.complaints(shown).strip()
+    assert re.fullmatch(LACK.format(**_names(env)), said), said
     (disk / "other").unlink()
-    last = program.run(body, engine_bin, {**env, "STAY": "0"})
+    last = program.run(body, engine_bin, env)
     assert (last.stdout, last.stderr) == (warm.stdout, "")
 
 

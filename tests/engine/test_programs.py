@@ -35,7 +35,7 @@ def web(text):
     return served.with_exposed_port(8080).as_service(args=["python", "-m", "http.server", "8080"])
 
 def read(url):
-    return urllib.request.urlopen(url, timeout=5).read().decode()
+    return urllib.request.urlopen(url, timeout=30).read().decode()
 
 """
 
@@ -291,12 +291,23 @@ def test_cancelled_work_ends_and_the_connection_goes_on(engine_bin: Path, tmp_pa
     async def main():
         async with dagger.connection():
             mounted = debian().with_mounted_cache("/c", dag.cache_volume("cancel-" + FRESH))
-            with anyio.move_on_after(1) as scope:
-                command = "trap 'touch /c/told; exit 1' TERM; touch /c/began; sleep 30 & wait"
-                await mounted.with_exec(["sh", "-c", command])
-            print(scope.cancelled_caught)
-            await anyio.sleep(0.5)
-            print(await mounted.with_exec(["ls", "/c"]).stdout(), end="")
+            scope = anyio.CancelScope()
+
+            async def work():
+                with scope:
+                    command = "trap 'touch /c/told; exit 1' TERM; touch /c/began; sleep 99 & wait"
+                    await mounted.with_exec(["sh", "-c", command])
+                print(scope.cancelled_caught)
+
+            def until(name):
+                waiting = f"until [ -e /c/{name} ]; do sleep 0.1; done"
+                return mounted.with_exec(["sh", "-c", waiting])
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(work)
+                await until("began")
+                scope.cancel()
+            print(await until("told").with_exec(["ls", "/c"]).stdout(), end="")
     """
     assert run(body, engine_bin, tmp_path).stdout.split() == ["True", "began", "told"]
 

@@ -84,6 +84,16 @@ def test_prune_leaves_cache_volumes_unless_told_otherwise(path: Path) -> None:
     assert facts(path)["volumes"] == []
 
 
+def test_upkeep_is_no_engine_at_work(path: Path) -> None:
+    fill(path)
+    tidying, engine = Store(path, upkeep=True), Store(path)
+    assert facts(path)["engines"] == 1
+    engine.close()
+    assert facts(path)["engines"] == 0
+    assert "what engines at work use stays" not in said(path, "prune")
+    tidying.close()
+
+
 def test_prune_of_what_is_old_leaves_the_rest(path: Path) -> None:
     fill(path)
     old = path / "memo" / digest("blob")[:2] / digest("blob")

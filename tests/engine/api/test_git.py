@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 import os
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import dagger
 import pytest
@@ -79,34 +78,26 @@ def made(folder: Path) -> dict[str, str]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     top = tmp_path_factory.mktemp("git")
     commits = made(top / "project")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    daemon = subprocess.Popen(
-        [
-            *("git", "-c", "safe.directory=*", "daemon", "--export-all", f"--base-path={top}"),
-            *("--listen=127.0.0.1", f"--port={port}", "--reuseaddr", str(top)),
-        ],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"git://127.0.0.1:{port}/project"
-        _wait_for(port)
-        yield Served(top / "project", url, commits)
-    finally:
-        daemon.terminate()
-        daemon.wait()
+    command = ("git", "-c", "safe.directory=*", "daemon", "--inetd", "--export-all")
 
+    class Daemon(BaseRequestHandler):
+        def handle(self) -> None:
+            subprocess.run(
+                [*command, f"--base-path={top}", str(top)],
+                stdin=self.request,
+                stdout=self.request,
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
 
-def _wait_for(port: int) -> None:
-    end = time.monotonic() + 60
-    while True:
+    # `git daemon` itself cannot be asked for any port that is free.
+    with ThreadingTCPServer(("127.0.0.1", 0), Daemon) as server:
+        threading.Thread(target=server.serve_forever).start()
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+            url = f"git://127.0.0.1:{server.server_address[1]}/project"
+            yield Served(top / "project", url, commits)
+        finally:
+            server.shutdown()
 
 
 async def test_a_ref_has_a_full_name_and_a_commit(dag: dagger.Client, served: Served) -> None:

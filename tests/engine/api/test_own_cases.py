@@ -158,15 +158,16 @@ async def test_a_command_ends_with_a_service_that_it_needs(base: dagger.Containe
 
 @pytest.mark.parametrize("shell", [True, False])
 async def test_a_service_is_up_when_its_health_check_passes(
-    base: dagger.Container, shell: bool
+    dag: dagger.Client, base: dagger.Container, shell: bool
 ) -> None:
-    check = ["test -e /up && touch /checked"]
-    server = served(base, "sh", "-c", "sleep 0.4; touch /up; sleep 1; test -e /checked && sleep 50")
+    both = base.with_mounted_cache("/c", dag.cache_volume(f"test-{uuid.uuid4()}"))
+    check = ["test -e /up && touch /c/checked"]
+    server = served(both, "sh", "-c", "sleep 0.4; touch /up; sleep 50")
     checked = server.with_docker_healthcheck(
         check if shell else ["sh", "-c", *check], shell=shell, start_interval="100ms", retries=50
     )
-    client = base.with_service_binding("www", checked.as_service())
-    await client.with_exec(["sleep", "1.5"]).sync()
+    client = both.with_service_binding("www", checked.as_service())
+    await client.with_exec(["test", "-e", "/c/checked"]).sync()
 
 
 async def test_a_failed_health_check_is_told_as_its_command(base: dagger.Container) -> None:

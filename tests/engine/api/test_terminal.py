@@ -74,8 +74,10 @@ def test_keys_go_into_the_shell_and_the_terminal_is_put_back(at_terminal: At) ->
         screen.wait_for(PROMPT)
         assert screen.settings() != before
         screen.type("sleep 70003\n")
-        screen.wait_for("sleep 70003")
-        time.sleep(0.5)  # until it has the keys
+        # By the time it is seen the shell has given it the keys.
+        assert wait_until(
+            lambda: any(p.command == "sleep 70003 " for p in family(screen.process.pid)), 120
+        )
         screen.type("\x03")
         screen.wait_for(PROMPT, SECONDS)
         screen.type("echo code $?\n")
@@ -99,6 +101,18 @@ def test_the_window_size_is_followed(at_terminal: At) -> None:
         screen.wait_for("first 31 101")
         screen.resize(17, 51)
         screen.wait_for("now 17 51", SECONDS)
+        assert screen.end() == 0
+
+
+def test_a_command_has_the_window_size_from_its_start(at_terminal: At) -> None:
+    body = """
+    await debian().terminal(cmd=["stty", "size"]).sync()
+    await fresh(debian()).as_service(args=["sleep", "60"]).terminal(cmd=["stty", "size"]).hostname()
+    """
+    with at_terminal(body) as screen:
+        screen.resize(31, 101)
+        screen.wait_for("\n31 101\r\n")
+        screen.wait_for("\n31 101\r\n")
         assert screen.end() == 0
 
 

@@ -46,7 +46,7 @@ async def test_stages_that_do_not_need_each_other_are_built_side_by_side(
     dag: dagger.Client,
 ) -> None:
     stage = (
-        f"FROM {BASE} AS s%d\nRUN echo FRESH; date +%%s%%N >/s%d; sleep 1; date +%%s%%N >>/s%d\n"
+        f"FROM {BASE} AS s%d\nRUN echo FRESH; date +%%s%%N >/s%d; sleep 5; date +%%s%%N >>/s%d\n"
     )
     stages = "".join(stage % (n, n, n) for n in range(4))
     copies = "".join(f"COPY --from=s{n} /s{n} /times/\n" for n in range(3))
@@ -65,7 +65,7 @@ async def test_a_stage_that_fails_ends_those_beside_it(dag: dagger.Client) -> No
     start = time.monotonic()
     with pytest.raises(dagger.ExecError, match=r"exit code: 3 \(Dockerfile:4: RUN"):
         await context(dag, text).docker_build().sync()
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 50
 
 
 async def test_the_configuration_of_a_build_that_fails_is_not_told(dag: dagger.Client) -> None:
