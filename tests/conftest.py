@@ -12,12 +12,6 @@ from hypothesis import settings
 from ci import registry
 from ci.errors import InfrastructureError
 
-_HANDLERS = {
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGHUP: signal.SIG_DFL,
-    signal.SIGQUIT: signal.SIG_DFL,
-}
-
 
 def pytest_configure(config: pytest.Config) -> None:
     # Fewer examples in a quick run than in the self-test, and before the tests are imported: their
@@ -33,9 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("brewline")
     # What is started in the background, or by nohup, inherits that these are ignored, and so would
     # every program that a test starts and then ends by one of them.
-    for number, handler in _HANDLERS.items():
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, handler)
+            ours = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, ours)
 
 
 @pytest.fixture(scope="session")
