@@ -33,6 +33,7 @@ class Stages:
     record: Report
     settings: Settings
     say: Callable[[str, str], None]
+    tell: Callable[[str, str], None]
     nonce: str
     keep: bool = False
     ran: list[Ran] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Stages:
             reports=self.record.folder,
             report=folder,
             say=lambda text: self.say(stage.name, text),
+            tell=lambda text: self.tell(stage.name, text),
             results=results,
             nonce=self.nonce,
             keep=self.keep,

@@ -51,6 +51,10 @@ class Console:
         if self._verbose:
             self._print(f"{stage}: {text}")
 
+    def tell(self, stage: str, text: str) -> None:
+        """What the reader of a run must know while it goes on, with a terminal or without."""
+        self.line(f"{stage}: {text}")
+
     def watch(self, stage: str, result: Result | None) -> None:
         """A stage starts (None) or ends."""
         if result is None:

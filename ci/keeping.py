@@ -23,7 +23,7 @@ async def keep(
     verdict: Mapping[str, Any],
 ) -> None:
     """Keep the stack up, its UI on loopback, until its user ends the run."""
-    context.say("passed" if verdict["passed"] else str(verdict["failure"]["message"]))
+    context.tell("passed" if verdict["passed"] else str(verdict["failure"]["message"]))
     async with anyio.create_task_group() as group:
         for name, service in stack.items():
             if name not in compose.jobs:
@@ -31,7 +31,7 @@ async def keep(
     port = dagger.PortForward(backend=UI_PORT, frontend=UI_PORT)
     await context.client.host().tunnel(stack[UI], ports=[port]).start()
     password = compose.services[UI].environment["ADMIN_PASSWORD"]
-    context.say(
+    context.tell(
         f"the stack is up: http://localhost:{UI_PORT}, user admin, password {password};"
         " Ctrl-C ends it"
     )

@@ -87,7 +87,10 @@ class Ran:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """All that a stage gets to know of the run; with `keep` a stack stays up for its user."""
+    """All that a stage gets to know of the run; with `keep` a stack stays up for its user.
+
+    It may `say` what it does now, and `tell` what its user must know before it ends.
+    """
 
     client: dagger.Client
     root: Path
@@ -96,6 +99,7 @@ class Context:
     reports: Path
     report: Path
     say: Callable[[str], None]
+    tell: Callable[[str], None]
     results: Mapping[str, Result] = field(default_factory=dict)
     nonce: str = ""
     engine: str = ""

@@ -16,7 +16,7 @@ _LOOK_SECONDS = 0.2
 
 
 @contextlib.asynccontextmanager
-async def turn(file: Path, key: str, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def turn(file: Path, key: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
     """Hold the turn of `key`, which is hexadecimal; whoever has to wait for it is told so.
 
     The kernel takes it back from a process that ends, however it ends. One file serves all keys:
@@ -35,7 +35,7 @@ async def turn(file: Path, key: str, say: Callable[[str], None]) -> AsyncIterato
         told = False
         while not _taken(fd, place):
             if not told:
-                say("another run of the same content is at work: waiting for what it comes to")
+                tell("another run of the same content is at work: waiting for what it comes to")
             told = True
             await anyio.sleep(_LOOK_SECONDS)
         yield

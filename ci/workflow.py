@@ -60,9 +60,7 @@ async def _run(options: Options, root: Path) -> int:
         version=version,
         git=git,
     )
-    console = Console(
-        json=options.json, quiet=options.quiet, verbose=options.verbose or options.keep
-    )
+    console = Console(json=options.json, quiet=options.quiet, verbose=options.verbose)
     await _Run(options, root, settings, record, console).execute(planned)
     return record.exit_code
 
@@ -141,6 +139,7 @@ class _Run:
             record=self.record,
             settings=self.settings,
             say=self.console.say,
+            tell=self.console.tell,
             nonce=secrets.token_hex(8) if self.options.no_cache else "",
             keep=self.options.keep,
         )

@@ -22,7 +22,7 @@ async def run(context: Context) -> Result:
     for attempt in count():
         key = hashlib.sha256(f"{content} {attempt}".encode()).hexdigest()[:16]
         # Two stacks of one key would empty each other's volumes.
-        async with turn(context.settings.cache / "integration.lock", key, context.say):
+        async with turn(context.settings.cache / "integration.lock", key, context.tell):
             verdict = await drive(context, compose, key=key, token=secrets.token_hex(16))
         # A failure that is only remembered proves nothing: it may have been the machine.
         # The next attempt has another key; if that one passed before, its success is remembered.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import dagger
 
 from ci.compose import read_compose
 from ci.containers import built
-from ci.errors import BrewlineError, InfrastructureError, UpstreamDown
+from ci.errors import BrewlineError, InfrastructureError, UpstreamDown, UsageError
 from ci.stack import API, COMPOSE_FILE, DRIVER, drive, failure, variables
 from ci.stage import Context, Ran, Result
 
@@ -62,7 +64,9 @@ class Good:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = {**_history(path), self.api: asdict(self)}
-        path.write_text(json.dumps(kept, indent=2) + "\n")
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(json.dumps(kept, indent=2) + "\n")
+        draft.replace(path)
 
 
 def _history(path: Path) -> dict[str, Any]:
@@ -77,6 +81,7 @@ async def run(context: Context) -> Result:
     """Bring the stack up, have the DAG fetch from the live source, verify, and compare."""
     api, history = context.settings.brewery_api, context.settings.cache / "nightly.json"
     before = Good.read(history, api)
+    _require_reachable(api)
     try:
         await _answers(context, api)
         key = secrets.token_hex(8)
@@ -98,7 +103,7 @@ async def run(context: Context) -> Result:
     try:
         now.write(history)
     except OSError as error:  # the run is as good as it is
-        context.say(f"the next run has nothing to compare with: {history}: {error.strerror}")
+        context.tell(f"the next run has nothing to compare with: {history}: {error.strerror}")
     return Result(reason=compared(now, before))
 
 
@@ -120,6 +125,16 @@ def compared(now: Good, before: Good | None) -> str:
         f"{said}; {now.rows - before.rows:+,} rows and {now.seconds - before.seconds:+.0f} s"
         f" since {before.finished}"
     )
+
+
+def _require_reachable(api: str) -> None:
+    """Raise UsageError for a source on loopback: a container has one of its own."""
+    host = urlsplit(api).hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        raise UsageError(
+            f"BREWERY_API is {api}, which no container reaches: "
+            "have the source listen on this machine's network, and give its address there."
+        )
 
 
 async def _answers(context: Context, api: str) -> None:

@@ -49,6 +49,7 @@ def _stages(folder: Path) -> Stages:
         record=Report(folder=folder / "reports", run_id="r", version="0", git=git),
         settings=Settings(github=False, brewery_csv=None, smtp=None),
         say=lambda stage, text: None,
+        tell=lambda stage, text: None,
         nonce="",
     )
 

@@ -98,6 +98,14 @@ def test_what_a_stage_does_is_said_when_asked_for(
     assert capsys.readouterr().out == expected
 
 
+@pytest.mark.parametrize(("quiet", "expected"), [(True, ""), (False, "lint: waits\n")])
+def test_what_the_user_must_know_is_told_unless_the_run_is_quiet(
+    capsys: pytest.CaptureFixture[str], quiet: bool, expected: str
+) -> None:
+    a_console(quiet=quiet).tell("lint", "waits")
+    assert capsys.readouterr().out == expected
+
+
 def test_with_json_standard_output_stays_free(capsys: pytest.CaptureFixture[str]) -> None:
     a_console(json=True).watch("lint", FAILED)
     captured = capsys.readouterr()

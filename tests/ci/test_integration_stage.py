@@ -39,6 +39,7 @@ def context(tmp_path: Path, csv: Path | None = None) -> Context:
         reports=tmp_path,
         report=tmp_path,
         say=print,
+        tell=print,
     )
 
 

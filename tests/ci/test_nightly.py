@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.errors import UpstreamDown
+from ci.errors import UpstreamDown, UsageError
 from ci.stages import nightly
 from ci.stages.nightly import Good, compared
 
@@ -58,6 +58,17 @@ def test_a_run_against_another_source_takes_nothing_from_what_is_kept(tmp_path: 
     good.write(path)
     Good.of("http://another", VERDICT).write(path)
     assert Good.read(path, API) == good
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.2:8000", "[::1]:8000"])
+def test_a_source_on_loopback_is_refused_as_containers_have_one_of_their_own(host: str) -> None:
+    with pytest.raises(UsageError, match="no container reaches"):
+        nightly._require_reachable(f"http://{host}/api")
+
+
+@pytest.mark.parametrize("api", [API, "http://brewery-api:8000", "http://192.168.1.27:8000"])
+def test_a_source_elsewhere_may_be_reached(api: str) -> None:
+    nightly._require_reachable(api)
 
 
 @pytest.mark.parametrize(("rows", "fails"), [(5910, True), (5912, False), (20000, False)])

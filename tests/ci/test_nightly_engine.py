@@ -18,6 +18,7 @@ from tests.ci.stage_runs import Ran, Tree
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
+DOWN = "http://brewery.invalid"
 HISTORY = "nightly.json"
 
 
@@ -54,9 +55,9 @@ def body(message: Message) -> str:
 
 def test_a_source_that_is_down_ends_the_night_as_upstream_and_alerts_the_team(tree: Tree) -> None:
     last_good = {
-        "http://127.0.0.1:9": {
+        DOWN: {
             "finished": "2026-01-02 02:10 UTC",
-            "api": "http://127.0.0.1:9",
+            "api": DOWN,
             "rows": 11822,
             "silver_rows": 11820,
             "seconds": 30.0,
@@ -64,9 +65,9 @@ def test_a_source_that_is_down_ends_the_night_as_upstream_and_alerts_the_team(tr
     }
     history = tree.root / HISTORY
     history.write_text(json.dumps(last_good))
-    ran, message = nightly(tree, "http://127.0.0.1:9")
+    ran, message = nightly(tree, DOWN)
     assert ran.ended == (5, "upstream"), ran.output
-    why = "The brewery API failed at http://127.0.0.1:9/v1/breweries/meta: ConnectError"
+    why = f"The brewery API failed at {DOWN}/v1/breweries/meta: ConnectError"
     assert ran.explains(why, "2026-01-02 02:10 UTC, of 11,822 rows")
     # No stack is started for it.
     assert os.listdir(ran.report / "nightly") == ["source.txt"]

@@ -80,6 +80,7 @@ def notified(reports: Path, mail: Smtp | None) -> Result:
         reports=reports,
         report=folder,
         say=lambda text: None,
+        tell=lambda text: None,
     )
     return anyio.run(notify.run, context)
 

@@ -104,6 +104,7 @@ def run_that_publishes_to(repository: str, folder: Path) -> Context:
         reports=folder,
         report=folder,
         say=print,
+        tell=print,
     )
 
 

@@ -57,6 +57,7 @@ def run(ask: Ask, root: Path) -> Result:
             reports=report,
             report=report,
             say=print,
+            tell=print,
         )
         return await security.run(context)
 

@@ -51,6 +51,7 @@ def run(folder: Path) -> dict[str, Any]:
             reports=folder,
             report=report,
             say=print,
+            tell=print,
         )
         key = secrets.token_hex(8)
         return await drive(context, stack(), key=key, token=secrets.token_hex(16))

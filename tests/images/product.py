@@ -46,6 +46,7 @@ class Session:
             reports=self.tree,
             report=self.tree,
             say=print,
+            tell=print,
         )
         return image(context)
 

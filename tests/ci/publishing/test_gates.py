@@ -54,6 +54,7 @@ def context(
         reports=folder,
         report=folder,
         say=print,
+        tell=print,
         results=results or {},
     )
 
