@@ -224,7 +224,7 @@ def answers() -> Iterator[Answers]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         said.url = f"http://127.0.0.1:{server.server_port}"
         yield said

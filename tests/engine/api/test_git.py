@@ -92,7 +92,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     # `git daemon` itself cannot be asked for any port that is free.
     with ThreadingTCPServer(("127.0.0.1", 0), Daemon) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         try:
             url = f"git://127.0.0.1:{server.server_address[1]}/project"
             yield Served(top / "project", url, commits)
@@ -257,7 +257,7 @@ def private(served: Served) -> Iterator[str]:
     git(served.folder, "update-server-info")
     handler = functools.partial(_Private, directory=str(served.folder.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{listening.server_port}/project/.git"
         listening.shutdown()

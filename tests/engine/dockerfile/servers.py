@@ -25,7 +25,7 @@ class Server:
 def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
     """A server on loopback; its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
