@@ -24,7 +24,7 @@ def begin(store: Path, *, upkeep: bool = False) -> tuple[Path, int]:
 def living(store: Path, *, upkeep: bool = True) -> list[int]:
     """When the engines that are at work in the store started, in nanoseconds.
 
-    With what prunes or tidies the store, unless without `upkeep`.
+    `upkeep` counts what prunes or tidies the store among them.
     """
     started = []
     for alive in store.glob("tmp/*/alive"):

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.slow,
     pytest.mark.timeout(900),
+    pytest.mark.usefixtures("on_its_own"),
     pytest.mark.skipif(os.geteuid() != 0, reason="the embedded engine needs root"),
 ]
 
@@ -52,14 +53,6 @@ import pipeline
 def test_it() -> None:
     assert pipeline.ANSWER == 42
 """
-
-
-@pytest.fixture(autouse=True)
-def embedded_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the run that tests us decides which engine is used."""
-    of_github = [name for name in os.environ if name.startswith("GITHUB_")]
-    for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN", *of_github):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

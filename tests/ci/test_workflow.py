@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import jsonschema
@@ -14,15 +13,9 @@ from ci.errors import Refused
 from tests.ci import ROOT
 from tests.ci.smtp_server import Mailbox, listening
 
+pytestmark = pytest.mark.usefixtures("on_its_own")
+
 SCHEMA = json.loads((ROOT / "ci" / "report.schema.json").read_text())
-
-
-@pytest.fixture(autouse=True)
-def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run under test must not find an engine of the run that tests it."""
-    of_github = [name for name in os.environ if name.startswith("GITHUB_")]
-    for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN", *of_github):
-        monkeypatch.delenv(name, raising=False)
 
 
 def run(folder: Path, *arguments: str) -> int:

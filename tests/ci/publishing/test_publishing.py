@@ -45,11 +45,8 @@ LABEL org.opencontainers.image.revision="${REVISION}" org.opencontainers.image.s
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the run that tests us decides anything here."""
-    for name in list(os.environ):
-        if name.startswith(("DAGGER_SESSION", "GITHUB_", "BREWLINE_REGISTRY", "BREWLINE_SIGN")):
-            monkeypatch.delenv(name)
+def environment(on_its_own: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A login, and a Docker configuration that names none."""
     monkeypatch.setenv("BREWLINE_REGISTRY_USER", USER)
     monkeypatch.setenv("BREWLINE_REGISTRY_PASSWORD", PASSWORD)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
